@@ -1,0 +1,89 @@
+"""Who may do what: roles, and keys that are stored only as digests."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from enum import StrEnum
+
+import msgspec
+
+PREFIX = "plt"
+
+
+class Role(StrEnum):
+    INFER = "infer"
+    FEEDBACK = "feedback"
+    OPERATE = "operate"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A key as stored: `digest` is SHA-256 of the secret (256 random bits, so a slow hash would add nothing).
+
+    `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never.
+    """
+
+    id: str
+    name: str
+    digest: str
+    roles: tuple[Role, ...]
+    created: int
+    use_cases: tuple[str, ...] = ()
+    expires: int = 0
+    revoked: int = 0
+
+    def allows(self, role: Role, use_case: str = "", *, now: int) -> bool:
+        """Return whether this key may act as `role` on `use_case` at `now` (microseconds)."""
+        if self.revoked or (self.expires and now >= self.expires):
+            return False
+        if self.use_cases and use_case and use_case not in self.use_cases:
+            return False
+        return role in self.roles or Role.ADMIN in self.roles
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who does something: `key:<id>`, `local:<name>` for a command on the workspace itself, or `controller`."""
+
+    id: str
+    roles: tuple[Role, ...]
+    use_cases: tuple[str, ...] = ()
+
+    def allows(self, role: Role, use_case: str = "") -> bool:
+        if self.use_cases and use_case not in self.use_cases:
+            return False
+        return role in self.roles or Role.ADMIN in self.roles
+
+
+def new_secret() -> tuple[str, str]:
+    """Return (key id, secret as the caller presents it); the secret is shown once and never stored."""
+    key_id = secrets.token_hex(6)
+    return key_id, f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def key_id_of(secret: str) -> str:
+    """Return the id within a presented secret, or an empty string where it has not the form of a key."""
+    prefix, _, rest = secret.partition("_")
+    key_id, _, tail = rest.partition("_")
+    return key_id if prefix == PREFIX and tail else ""
+
+
+def matches(key: Key, secret: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(key.digest, digest(secret))
+
+
+def keyed(secret: bytes, *parts: str) -> str:
+    """Return 32 hex digits of HMAC-SHA256 over length-prefixed parts: unit digests, business keys and MACs of ids."""
+    mac = hmac.new(secret, digestmod=hashlib.sha256)
+    for part in parts:
+        data = part.encode()
+        mac.update(len(data).to_bytes(4, "big"))
+        mac.update(data)
+    return mac.hexdigest()[:32]

@@ -1,0 +1,161 @@
+"""What happened: frozen records that everything appends and nothing edits.
+
+`Started`, `Finished`, `Text` and `Feedback` are the events of the spool (version 1, docs/events.md). Times are integer
+microseconds UTC, durations integer microseconds of real time, money integer millionths of the use case's currency.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+EVENT_VERSION = 1
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    """One record of the spool. `id` is the inference's id for the first three, the caller's own for feedback."""
+
+    id: str
+    use_case: str
+    at: int
+
+
+class Started(Event, frozen=True, kw_only=True, tag="started"):
+    """Appended before the upstream is called; unfinished at `deadline`, it is an error of the assigned release.
+
+    `unit` is a keyed digest (empty: no unit was given, so not enrolled). `arm` says why this release was assigned:
+    `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
+    `share` is the candidate's share in millionths at `generation`, when the unit was exposed.
+    """
+
+    release: str
+    arm: str
+    deadline: int
+    unit: str = ""
+    rollout: str = ""
+    step: int = -1
+    share: int = 0
+    generation: int = 0
+    source: str = "live"
+    surface: str = "chat"
+    streamed: bool = False
+    key: str = ""
+    caller: str = ""
+
+
+class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):
+    guardrail: str
+    side: str
+    action: str
+    kind: str = ""
+    count: int = 1
+
+
+class Finished(Event, frozen=True, kw_only=True, tag="finished"):
+    """Appended before the last bytes go out, also when the client went away.
+
+    `error` is the *assigned* release's own fault (empty: none), whatever was served in its place; `served` names the
+    release whose answer went out and is another than the assigned one when a fallback answered (`fallback` true).
+    """
+
+    served: str
+    status: int
+    error: str = ""
+    fallback: bool = False
+    cancelled: bool = False
+    attempts: int = 1
+    first_byte: int = 0
+    duration: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    counted: bool = False
+    cost: int = 0
+    finish_reason: str = ""
+    model: str = ""
+    hits: tuple[GuardrailHit, ...] = ()
+
+
+class Text(Event, frozen=True, kw_only=True, tag="text"):
+    """Where an inference's encrypted text lies: never the text itself."""
+
+    unit_key: str
+    segment: str
+    offset: int
+    length: int
+
+
+class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
+    """One later outcome; `at` is when it happened, `received` when it was acknowledged. One of the three joins it."""
+
+    metric: str
+    value: float
+    received: int
+    inference: str = ""
+    key: str = ""
+    unit: str = ""
+
+
+SpoolEvent = Started | Finished | Text | Feedback
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One scorer's result on one case. `value` is None where it could not be scored, which is not the same as wrong."""
+
+    case: str
+    release: str
+    scorer: str
+    value: float | None
+    why: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measured fact about one release. `low` and `high` bound `value` (same scale) at `confidence`.
+
+    `measure` is the name a criterion reads (`quality`, `security`, `errors`, ...). `data` is the digest of the data it
+    was measured on, `charter` that of the charter it was measured for: another charter voids it.
+    """
+
+    id: str
+    use_case: str
+    release: str
+    charter: str
+    measure: str
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    data: str
+    at: int
+    actor: str
+    baseline: str = ""
+    confidence: float = 0.95
+    detail: dict[str, Any] = {}
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One person's yes, bound to one release entering one stage under one charter."""
+
+    id: str
+    use_case: str
+    release: str
+    charter: str
+    stage: str
+    actor: str
+    role: str
+    at: int
+    reason: str = ""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the ledger. `digest` is SHA-256 over the canonical JSON of everything else, `previous` included."""
+
+    seq: int
+    at: int
+    actor: str
+    action: str
+    use_case: str
+    detail: dict[str, Any]
+    previous: str
+    digest: str

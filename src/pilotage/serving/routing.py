@@ -1,0 +1,65 @@
+"""Who gets which release: an immutable table, swapped by reference when the store's change counter moves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import xxhash
+
+from pilotage.spec.release import Release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pilotage.access import Key
+    from pilotage.spec.route import Route
+
+MILLION = 1_000_000
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """The release that answers for one request, and why."""
+
+    release: Release
+    reference: str
+    arm: str
+    rollout: str = ""
+    step: int = -1
+    share: int = 0
+    generation: int = 0
+
+
+def position(rollout: str, unit: str) -> int:
+    """Return where a unit stands in one rollout, in millionths: below the share means candidate.
+
+    A stable hash of both, so raising a share keeps everyone who was in, and each rollout shuffles anew.
+    """
+    return xxhash.xxh3_64_intdigest(f"{rollout}\0{unit}".encode()) % MILLION
+
+
+class RoutingTable:
+    """An immutable view over routes and keys; workers hold one reference and replace it whole."""
+
+    def __init__(self, routes: Mapping[str, Route], keys: Iterable[Key]) -> None:
+        self.routes = dict(routes)
+        self.keys = {key.id: key for key in keys}
+
+    def assign(self, route: Route, unit: str) -> Assignment | None:
+        """Return the release for a unit's digest (empty: not enrolled), or None where nothing serves."""
+        if not route.live:
+            return None
+        split = route.allocation
+        if split is None or not unit:
+            return Assignment(route.releases[route.live], route.live, "live")
+        candidate = position(split.rollout, unit) < split.share
+        reference = split.candidate if candidate else split.baseline
+        return Assignment(
+            route.releases[reference],
+            reference,
+            "candidate" if candidate else "baseline",
+            split.rollout,
+            split.step,
+            split.share,
+            split.generation,
+        )

@@ -1,0 +1,46 @@
+"""A release: an immutable, content-addressed snapshot of one variant. Free of pydantic, for the gateway reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+
+class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where and how a release is served; timeouts in microseconds. `kind` is `openai` or `search`."""
+
+    kind: str
+    base_url: str = ""
+    api_key_env: str = ""
+    connect_timeout: int = 5_000_000
+    first_byte_timeout: int = 60_000_000
+    total_timeout: int = 300_000_000
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What serves. `prompt` is the template's text; `knowledge` pairs of (file name, SHA-256 of its bytes) in the store.
+
+    `fallbacks` are references to other releases; prices are millionths of the currency for a million tokens.
+    """
+
+    use_case: str
+    variant: str
+    upstream: UpstreamAddress
+    model: str = ""
+    prompt: str = ""
+    parameters: dict[str, Any] = {}
+    knowledge: tuple[tuple[str, str], ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    input_price: int | None = None
+    output_price: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return 12 hex digits of SHA-256 over the canonical JSON of the content."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:12]
+
+    @property
+    def reference(self) -> str:
+        return f"{self.use_case}/{self.variant}@{self.digest}"

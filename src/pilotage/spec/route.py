@@ -1,0 +1,60 @@
+"""What the workers must know of one use case: written by governance, read by serving. Free of pydantic."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from pilotage.spec.release import Release
+
+
+class MetricDoor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the feedback door checks of one declared metric. Infinite bounds are left out."""
+
+    kind: str
+    low: float | None = None
+    high: float | None = None
+
+    def fault(self, value: float) -> str:
+        """Return what is wrong with a value, or an empty string."""
+        if not math.isfinite(value):
+            return f"{value} is not a finite number"
+        if self.kind == "binary" and value not in (0, 1):
+            return f"{value:g} is not 0 or 1"
+        if self.kind == "count" and value != int(value):
+            return f"{value:g} is not a whole number"
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            low = "-inf" if self.low is None else f"{self.low:g}"
+            high = "inf" if self.high is None else f"{self.high:g}"
+            return f"{value:g} lies outside {low} to {high}"
+        return ""
+
+
+class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The split of one rollout: `share` of units, in millionths, get the candidate."""
+
+    rollout: str
+    baseline: str
+    candidate: str
+    step: int
+    share: int
+    generation: int
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything a worker must know of one use case. `live` is empty where nothing serves yet.
+
+    `releases` holds every release that may be asked for: live, both sides of a rollout, their fallbacks, and all
+    others of the use case, for pinning. `currency` is what prices are in.
+    """
+
+    use_case: str
+    unit: str
+    live: str
+    releases: dict[str, Release]
+    metrics: dict[str, MetricDoor]
+    allocation: Allocation | None = None
+    retention: str = "none"
+    retain_for: int = 30
+    currency: str = "EUR"

@@ -1,0 +1,122 @@
+"""`usecase.toml` as models: the charter, the variants, and the way they go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pilotage.spec.gates import Approvals, Gates
+from pilotage.spec.metric import Goal, Guardrail, Strict
+from pilotage.spec.rollout import Rollout
+from pilotage.spec.variant import Name, Upstream, Variant
+
+BUILT_IN_UPSTREAMS = ("search", "openai")
+
+
+class Scope(Strict):
+    """What the use case is for, so that scope creep can be seen."""
+
+    does: tuple[str, ...] = ()
+    """What it does, a line each."""
+    does_not: tuple[str, ...] = ()
+    """What it must not do, a line each."""
+
+
+class Traffic(Strict):
+    """How many come."""
+
+    new_units_a_day: Annotated[float, Field(gt=0)]
+    """New users (or accounts, or conversations) a day: only first exposures count as proof."""
+    requests_a_unit: Annotated[float, Field(ge=1)] = 1.0
+    """Requests that one unit sends, on average."""
+    peak_requests_a_second: Annotated[float, Field(gt=0)] | None = None
+    """The busiest second that must be served."""
+
+
+class Budget(Strict):
+    """What it may cost."""
+
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    a_day: Annotated[float, Field(gt=0)] | None = None
+    a_month: Annotated[float, Field(gt=0)] | None = None
+    a_request: Annotated[float, Field(gt=0)] | None = None
+    """The most that one request may cost on average; the gate into staging reads it."""
+
+
+class Data(Strict):
+    """The data story: where texts come from, who may use them, what is kept."""
+
+    sources: tuple[str, ...] = ()
+    """Where knowledge and cases come from."""
+    rights: str = ""
+    """Why they may be used."""
+    personal_data: bool | None = None
+    """Whether requests may hold personal data."""
+    retention: Literal["none", "redacted", "full"] = "none"
+    """Which texts of requests and replies are kept: none, with personal data redacted, or all. Always encrypted."""
+    retain_for: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days that texts are kept."""
+
+
+class Evaluation(Strict):
+    """The team's own cases."""
+
+    cases: tuple[str, ...] = ()
+    """JSONL files, as glob patterns relative to this file."""
+    max_cases: Annotated[int, Field(ge=1)] | None = None
+    """Evaluate at most this many, taken evenly."""
+
+
+class UseCase(Strict):
+    """One use case. A name, an owner and one variant are enough to observe; gates ask for the rest."""
+
+    name: Name
+    """What clients send as `model`."""
+    owner: Annotated[str, Field(min_length=1)]
+    """Who answers for it."""
+    objective: str = ""
+    """What the business gets when it works."""
+    unit: Literal["user", "account", "conversation"] = "user"
+    """What is assigned and counted."""
+    tier: Literal["minimal", "limited", "high"] = "limited"
+    """The risk tier; gates ask for more as it rises."""
+    status_quo: Name | None = None
+    """The variant that stands for what exists today, and serves until something better is proven."""
+    candidate: Name | None = None
+    """The variant that is on its way to production."""
+    scope: Scope = Scope()
+    traffic: Traffic | None = None
+    goals: dict[Name, Goal] = Field(default_factory=dict)
+    guardrails: dict[Name, Guardrail] = Field(default_factory=dict)
+    signals: dict[Name, Goal] = Field(default_factory=dict)
+    """Metrics that are recorded and shown but decide nothing."""
+    budget: Budget | None = None
+    data: Data = Data()
+    upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    variants: Annotated[dict[Name, Variant], Field(min_length=1)]
+    evaluation: Evaluation = Evaluation()
+    gates: Gates = Gates()
+    rollout: Rollout = Rollout()
+    approvals: Approvals = Approvals()
+
+    @model_validator(mode="after")
+    def _only_variant_serves(self) -> Self:
+        """With a single variant and no word about it, that variant is what exists today."""
+        if self.status_quo is None and self.candidate is None and len(self.variants) == 1:
+            object.__setattr__(self, "status_quo", next(iter(self.variants)))
+        return self
+
+    @property
+    def metrics(self) -> dict[str, Goal | Guardrail]:
+        """Return every declared metric by name; names are unique over the three roles (checked on loading)."""
+        return {**self.goals, **self.guardrails, **self.signals}
+
+    @property
+    def charter(self) -> str:
+        """Return the charter's digest (12 hex digits): goals, guardrails, scope and tier. Another digest voids evidence."""
+        part = self.model_dump(mode="json", include={"goals", "guardrails", "scope", "tier", "unit"})
+        text = json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

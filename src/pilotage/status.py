@@ -1,0 +1,115 @@
+"""What is: the controller and the commands write it, everything else reads it.
+
+A use case's status is one value with one version; every change is a compare-and-swap on that version in the same
+transaction as the ledger entry that says why.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+MILLION = 1_000_000
+
+
+class Stage(StrEnum):
+    """How far a candidate has come; a gate stands before each stage but the first."""
+
+    CONCEPT = "concept"
+    POC = "poc"
+    STAGING = "staging"
+    CANARY = "canary"
+    PRODUCTION = "production"
+    RETIRED = "retired"
+
+
+ROAD = (Stage.CONCEPT, Stage.POC, Stage.STAGING, Stage.CANARY, Stage.PRODUCTION)
+
+
+class Phase(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    FUTILE = "futile"
+
+
+class Action(StrEnum):
+    """What a decision does."""
+
+    ADVANCE = "advance"
+    HOLD = "hold"
+    PAUSE = "pause"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    ROLL_BACK = "roll_back"
+    FUTILE = "futile"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One decision with its reasons in words and the numbers it was made on."""
+
+    action: Action
+    reason: str
+    at: int
+    actor: str = "controller"
+    detail: dict[str, Any] = {}
+
+
+class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One ramp. `shares` are the candidate's shares in millionths, a value a step; `step` indexes them.
+
+    `generation` counts allocations, so that an exposure record says under which one the unit was assigned. `looks`
+    counts, by metric, the planned looks at its counts that were taken.
+    """
+
+    id: str
+    candidate: str
+    baseline: str
+    shares: tuple[int, ...]
+    started: int
+    step_since: int
+    step: int = 0
+    generation: int = 1
+    phase: Phase = Phase.RUNNING
+    looks: dict[str, int] = {}
+    last: Decision | None = None
+
+    @property
+    def share(self) -> int:
+        """Return the candidate's share in millionths that the workers should give now."""
+        match self.phase:
+            case Phase.RUNNING | Phase.PAUSED:
+                return self.shares[self.step]
+            case Phase.PROMOTED:
+                return MILLION
+            case Phase.ROLLED_BACK | Phase.FUTILE:
+                return 0
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one release's way ended."""
+
+    release: str
+    how: str
+    at: int
+    reason: str = ""
+
+
+class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one use case stands. `live` serves; `candidate` is on its way through `stage`; `previous` was live before."""
+
+    use_case: str
+    charter: str
+    version: int
+    live: str = ""
+    candidate: str = ""
+    stage: Stage = Stage.CONCEPT
+    stage_since: int = 0
+    rollout: RolloutStatus | None = None
+    previous: str = ""
+    paused: bool = False
+    retired: bool = False
+    ended: tuple[Ended, ...] = ()

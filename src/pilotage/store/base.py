@@ -1,0 +1,260 @@
+"""What the program asks of its stores, a Protocol a noun. Adapters are chosen in `app` alone.
+
+A `Store` hands out transactions; inside one, every noun is read and written together, so a ledger entry and the state
+it records are both there or neither is. Reads outside a write transaction see one consistent snapshot.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pilotage.access import Key
+    from pilotage.records import Approval, Evidence, LedgerEntry, SpoolEvent
+    from pilotage.spec.release import Release
+    from pilotage.status import UseCaseStatus
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """A use case as registered: `spec` is the validated file as plain JSON data, `releases` variant -> reference.
+
+    `files` maps every file that the spec names (prompts, cases, knowledge, and `usecase.toml`) to its blob's digest.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    charter: str
+    releases: dict[str, str]
+    files: dict[str, str]
+    author: str
+    at: int
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What the workers serve of one use case: JSON of `spec.route.Route`, with the change counter that wrote it."""
+
+    use_case: str
+    change: int
+    body: bytes
+
+
+class UseCases(Protocol):
+    def put(self, registered: Registered) -> None: ...
+    def get(self, name: str) -> Registered | None: ...
+    def names(self) -> list[str]: ...
+
+
+class Releases(Protocol):
+    def put(self, release: Release, *, author: str, at: int) -> None:
+        """Store it under its reference; storing the same content again changes nothing, not even its author."""
+
+    def get(self, reference: str) -> Release | None: ...
+    def author(self, reference: str) -> str: ...
+    def of(self, use_case: str) -> list[str]: ...
+
+
+class Blobs(Protocol):
+    def put(self, data: bytes) -> str:
+        """Store bytes under their SHA-256 and return it (64 hex digits)."""
+
+    def get(self, digest: str) -> bytes | None: ...
+
+
+class Statuses(Protocol):
+    def get(self, use_case: str) -> UseCaseStatus | None: ...
+    def put(self, status: UseCaseStatus) -> None:
+        """Write it if the stored version is `status.version - 1` (0 when there is none); raise Conflict otherwise."""
+
+    def all(self) -> list[UseCaseStatus]: ...
+
+
+class Ledger(Protocol):
+    def head(self) -> tuple[int, str]:
+        """Return (last seq, its digest), or (0, 64 zeros) when empty."""
+
+    def append(self, entry: LedgerEntry) -> None: ...
+    def read(self, *, after: int = 0, use_case: str = "", newest: int = 0) -> Iterator[LedgerEntry]:
+        """Yield entries with seq > after in order, of one use case if named; the newest N only if N is given."""
+
+
+class EvidenceStore(Protocol):
+    def put(self, evidence: Evidence) -> None: ...
+    def of(self, use_case: str, *, release: str = "") -> list[Evidence]:
+        """Return evidence, oldest first; of one release if named."""
+
+
+class Approvals(Protocol):
+    def put(self, approval: Approval) -> None: ...
+    def of(self, use_case: str, *, release: str = "") -> list[Approval]: ...
+
+
+class Keys(Protocol):
+    def put(self, key: Key) -> None: ...
+    def get(self, key_id: str) -> Key | None: ...
+    def all(self) -> list[Key]: ...
+
+
+class ServingRows(Protocol):
+    """The compiled snapshot that the workers read: one row a use case, one counter over all of them."""
+
+    def put(self, use_case: str, body: bytes) -> None: ...
+    def changed(self, after: int) -> list[Serving]: ...
+
+
+class Progress(Protocol):
+    """How far each spool segment was sealed, and the Parquet files that came of it."""
+
+    def sealed(self, segment: str) -> int:
+        """Return the offset (bytes) up to which this segment is sealed; 0 for a new one."""
+
+    def seal(
+        self, segment: str, start: int, end: int, files: Sequence[tuple[str, str, int]], *, finished: bool
+    ) -> None:
+        """Record that [start, end) now lies in `files` of (table, file name, rows).
+
+        Raise Conflict where `start` is not what `sealed` gives: somebody else sealed it.
+        """
+
+    def finished(self) -> list[str]:
+        """Return segments that are wholly sealed and may be unlinked."""
+
+    def forget(self, segment: str) -> None:
+        """Drop the bookkeeping of an unlinked segment's progress (its files stay listed)."""
+
+    def files(self, table: str) -> list[str]: ...
+
+
+class UnitKeys(Protocol):
+    """A text key per unit: destroying it makes every text of that unit unreadable."""
+
+    def get_or_create(self, units: Iterable[tuple[str, str]], *, at: int) -> dict[tuple[str, str], tuple[str, bytes]]:
+        """Return {(use case, unit digest): (key id, 32 bytes)}; a missing one is made from the system's randomness."""
+
+    def by_id(self, key_ids: Iterable[str]) -> dict[str, bytes]: ...
+
+
+class Results(Protocol):
+    """Finished evaluation answers, so that nothing is paid for twice."""
+
+    def get(self, run: str) -> dict[str, dict[str, Any]]:
+        """Return {case id: result} of one run (a digest of release and cases)."""
+
+    def put(self, run: str, case: str, result: dict[str, Any]) -> None:
+        """Store it unless that case is there already."""
+
+
+class Transaction(Protocol):
+    """Everything the store holds, as of one moment."""
+
+    @property
+    def use_cases(self) -> UseCases: ...
+    @property
+    def releases(self) -> Releases: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def statuses(self) -> Statuses: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def evidence(self) -> EvidenceStore: ...
+    @property
+    def approvals(self) -> Approvals: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def serving(self) -> ServingRows: ...
+    @property
+    def progress(self) -> Progress: ...
+    @property
+    def unit_keys(self) -> UnitKeys: ...
+    @property
+    def results(self) -> Results: ...
+
+
+class Store(Protocol):
+    """State that outlives processes. Safe to use from several threads and processes."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """One consistent snapshot; writing in it is an error."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Take the write lock; commit on leaving, roll back on an exception. Durable when it returns."""
+
+    def secret(self, name: str) -> bytes:
+        """Return the workspace's 32-byte secret of this name (`mac`, `unit`), made on first use."""
+
+    def change(self) -> int:
+        """Return a counter that grows whenever serving rows or keys change: one cheap read for pollers."""
+
+    def close(self) -> None: ...
+
+
+class SpoolWriter(Protocol):
+    """One process's appends. `append` is one unbuffered write; a full disk is counted, never raised on that path."""
+
+    def append(self, event: SpoolEvent) -> bool:
+        """Return whether it was written (False: disk full or gone; `lost` counts it)."""
+
+    def append_durably(self, events: Sequence[SpoolEvent]) -> None:
+        """Append and fdatasync before returning; raise WorkspaceUnusable where that fails. Blocks: call in a thread."""
+
+    @property
+    def lost(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class SpoolReader(Protocol):
+    """What was appended by every process, each event once and in order within its segment."""
+
+    def segments(self) -> list[str]: ...
+    def read(
+        self, segment: str, offset: int, *, limit: int = 4 << 20
+    ) -> tuple[list[tuple[int, SpoolEvent]], int, bool]:
+        """Return ([(offset, event), ...], next offset, whether this segment has ended: its writer closed it or is dead).
+
+        Only whole, checksummed frames are returned. A torn tail whose writer is dead is cut (and said so, once).
+        """
+
+    def remove(self, segment: str) -> None: ...
+
+
+class TextWriter(Protocol):
+    """Encrypted texts of one process, by use case and day."""
+
+    def write(self, texts: Sequence[PlainText]) -> list[SpoolEvent]:
+        """Encrypt and append; return the `Text` events that say where each lies. Blocks: call in a thread."""
+
+    def close(self) -> None: ...
+
+
+class PlainText(msgspec.Struct, frozen=True, kw_only=True):
+    """A text on its way to being encrypted; it never goes into a log or a record."""
+
+    inference: str
+    use_case: str
+    unit: str
+    at: int
+    request: str
+    reply: str
+
+
+class Texts(Protocol):
+    """Reading retained texts back."""
+
+    def read(self, use_case: str, segment: str, offset: int, length: int, key: bytes) -> tuple[str, str]:
+        """Return (request, reply); raise NotFound where it expired, was erased or does not decrypt."""
+
+    def expire(self, use_case: str, before: int) -> int:
+        """Unlink the segments of days that ended before this time; return how many."""
+
+
+class Events(Protocol):
+    """Sealed events as tables: `started`, `finished`, `texts`, `feedback`, and the join `inferences`."""
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]: ...
