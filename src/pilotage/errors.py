@@ -51,9 +51,9 @@ class FaultyFile(Refused):
     code = "faulty_file"
     http_status = 422
 
-    def __init__(self, faults: Sequence[str]) -> None:
+    def __init__(self, faults: Sequence[str], *, outcome: str = "nothing was registered") -> None:
         count = len(faults)
-        super().__init__(f"{count} fault{'s' if count != 1 else ''} found; nothing was registered")
+        super().__init__(f"{count} fault{'s' if count != 1 else ''} found; {outcome}")
         self.faults = tuple(faults)
 
     def as_json(self) -> dict[str, object]:
@@ -122,8 +122,8 @@ class RequestError(PilotageError):
 class UpstreamError(PilotageError):
     """The provider failed.
 
-    `kind` is one of `connect`, `timeout`, `status`, `protocol`, `broken`; `status` the HTTP status a caller should see;
-    `body` the provider's own error body where it sent one (JSON bytes, at most 64 KiB).
+    `kind` is one of `connect`, `timeout`, `status:<code>`, `protocol`, `broken`, `prompt`; `status` the HTTP status a
+    caller should see; `body` the provider's own error body where it sent one (bytes, at most 64 KiB).
     """
 
     def __init__(self, kind: str, message: str, *, status: int = 502, body: bytes = b"") -> None:

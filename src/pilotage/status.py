@@ -58,11 +58,31 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: dict[str, Any] = {}
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the newest planned look at one metric showed.
+
+    `value`, `low` and `high` are candidate minus baseline (minus `today` where there is no baseline) on the metric's
+    own scale, at the confidence that this look could spend. `units` and `against` count matured units on both sides.
+    """
+
+    look: int
+    at: int
+    step: int
+    units: int
+    against: int
+    value: float
+    low: float
+    high: float
+    proved: bool = False
+    harmed: bool = False
+    futile: bool = False
+
+
 class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One ramp. `shares` are the candidate's shares in millionths, a value a step; `step` indexes them.
 
     `generation` counts allocations, so that an exposure record says under which one the unit was assigned. `looks`
-    counts, by metric, the planned looks at its counts that were taken.
+    counts, by metric, the planned looks at its counts that were taken; `readings` holds what the newest of each showed.
     """
 
     id: str
@@ -75,6 +95,7 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     generation: int = 1
     phase: Phase = Phase.RUNNING
     looks: dict[str, int] = {}
+    readings: dict[str, Reading] = {}
     last: Decision | None = None
 
     @property
@@ -99,7 +120,10 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one use case stands. `live` serves; `candidate` is on its way through `stage`; `previous` was live before."""
+    """Where one use case stands. `live` serves; `candidate` is on its way through `stage`; `previous` was live before.
+
+    `entry` is the ledger entry that says why it stands there.
+    """
 
     use_case: str
     charter: str
@@ -113,3 +137,4 @@ class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     paused: bool = False
     retired: bool = False
     ended: tuple[Ended, ...] = ()
+    entry: int = 0

@@ -46,14 +46,17 @@ class RoutingTable:
         self.keys = {key.id: key for key in keys}
 
     def assign(self, route: Route, unit: str) -> Assignment | None:
-        """Return the release for a unit's digest (empty: not enrolled), or None where nothing serves."""
-        if not route.live:
-            return None
+        """Return the release for a unit's digest (empty: not enrolled), or None where nothing serves.
+
+        A rollout without a baseline serves the candidate's share of units, and nobody else.
+        """
         split = route.allocation
         if split is None or not unit:
-            return Assignment(route.releases[route.live], route.live, "live")
+            return Assignment(route.releases[route.live], route.live, "live") if route.live else None
         candidate = position(split.rollout, unit) < split.share
         reference = split.candidate if candidate else split.baseline
+        if not reference:
+            return None
         return Assignment(
             route.releases[reference],
             reference,

@@ -21,7 +21,7 @@ class Criterion(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
-            msg = "give exactly one of at_least and at_most"
+            msg = "give exactly one of at_least and at_most, such as { at_least = 0.8 }"
             raise ValueError(msg)
         return self
 
@@ -30,15 +30,23 @@ class Gates(Strict):
     """Criteria by the stage that the gate opens into; a measure named here replaces its default or adds to it."""
 
     poc: dict[Name, Criterion] = Field(default_factory=dict)
+    """From concept to poc: is it worth doing?"""
     staging: dict[Name, Criterion] = Field(default_factory=dict)
+    """From poc to staging: can it work? Reads evaluations: quality, quality_difference, security, privacy, bias, cost."""
     canary: dict[Name, Criterion] = Field(default_factory=dict)
+    """From staging to canary: does it survive real conditions? Reads rehearsals: replay_errors, replay_latency."""
     production: dict[Name, Criterion] = Field(default_factory=dict)
+    """From canary to production: the rollout's own demands on goals and guardrails, and what is named here."""
 
 
 class Approvals(Strict):
     """How many people must say yes before a stage begins; an author never approves their own release."""
 
     poc: int = Field(default=0, ge=0, le=10)
+    """People who must approve before the proof of concept."""
     staging: int = Field(default=0, ge=0, le=10)
+    """People who must approve before staging."""
     canary: int = Field(default=0, ge=0, le=10)
+    """People who must approve before the first users see it."""
     production: int = Field(default=0, ge=0, le=10)
+    """People who must approve before everybody gets it."""

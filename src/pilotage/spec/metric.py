@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pilotage.spec.quantity import Duration
@@ -12,10 +13,24 @@ MetricKind = Literal["binary", "rating", "duration", "money", "count"]
 Source = Literal["feedback", "errors", "fallbacks", "slow", "cost"]
 
 
-class Strict(BaseModel):
-    """A table of the file: unknown keys are errors, and nothing changes after loading."""
+Lines = Annotated[tuple[str, ...], pydantic.Strict(False)]
+"""A list of strings in the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+class Strict(BaseModel):
+    """A table of the file: unknown keys are errors, no type is guessed, and nothing changes after loading."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Incoherent(ValueError):
+    """Several faults of one table at once: `faults` pairs the key at fault (empty: the table) with what is wrong."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(says for _, says in faults))
+        self.faults = faults
 
 
 class Metric(Strict):
@@ -36,7 +51,7 @@ class Metric(Strict):
     margin: Annotated[float, Field(gt=0)] | None = None
     """How much worse is still acceptable, on the metric's own scale (0.02 is 2 points of a rate)."""
     low: float | None = None
-    """The least possible value (rating, duration, money, count)."""
+    """The least possible value (rating, duration, money, count); for the last three it is 0 unless this says otherwise."""
     high: float | None = None
     """The greatest possible value; values above a duration's or money's cap count as the cap."""
     matures_after: Duration = 0
@@ -50,27 +65,50 @@ class Metric(Strict):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
+        faults = [*self._range_faults(), *self._source_faults()]
+        if faults:
+            raise Incoherent(faults)
+        return self
+
+    def _range_faults(self) -> list[tuple[str, str]]:
         low, high = self.bounds
         if low >= high:
-            msg = f"low ({low:g}) must be below high ({high:g})"
-            raise ValueError(msg)
+            return [("low", f"low ({low:g}) must be below high ({high:g})")]
+        faults: list[tuple[str, str]] = []
+        span = f"{low:g} to {high:g}"
         for name in ("today", "target", "silence"):
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                msg = f"{name} = {value:g} lies outside {low:g} to {high:g}"
-                raise ValueError(msg)
+            if value is None or low <= value <= high:
+                continue
+            if name in self.model_fields_set:
+                faults.append((name, f"{name} = {value:g} lies outside {span}"))
+            else:
+                faults.append(
+                    ("", f"a unit that never answers counts as {value:g}, which lies outside {span}; set silence")
+                )
         for name in ("margin", "minimum_effect"):
             value = getattr(self, name)
             if value is not None and value >= high - low:
-                msg = f"{name} = {value:g} is as wide as the metric's whole range ({low:g} to {high:g}); nothing could fail it"
-                raise ValueError(msg)
-        if self.source == "slow" and self.limit is None:
-            msg = "source 'slow' needs a limit, such as limit = '4s'"
-            raise ValueError(msg)
+                faults.append(
+                    (name, f"{name} = {value:g} is as wide as the metric's whole range ({span}); nothing could fail it")
+                )
+        return faults
+
+    def _source_faults(self) -> list[tuple[str, str]]:
+        faults = []
+        if self.source == "slow" and not self.limit:
+            faults.append(("source", "source 'slow' needs a limit, such as limit = '4s'"))
+        if self.source != "slow" and self.limit is not None:
+            faults.append(
+                ("limit", f"limit has no meaning for source '{self.source}'; remove it, or set source = 'slow'")
+            )
         if self.source in ("errors", "fallbacks", "slow") and self.kind != "binary":
-            msg = f"source '{self.source}' is binary by nature; remove kind = '{self.kind}'"
-            raise ValueError(msg)
-        return self
+            faults.append(("kind", f"source '{self.source}' is binary by nature; remove kind = '{self.kind}'"))
+        if self.source == "cost" and self.kind != "money":
+            faults.append(("source", "source 'cost' is measured in money; set kind = 'money'"))
+        if self.kind == "binary" and not self.low is self.high is None:
+            faults.append(("kind", "a binary metric is 0 or 1; remove low and high, or set another kind"))
+        return faults
 
     @property
     def bounds(self) -> tuple[float, float]:

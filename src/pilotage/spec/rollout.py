@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
+import pydantic
 from pydantic import Field, field_validator, model_validator
 
-from pilotage.spec.metric import Strict
+from pilotage.spec.metric import Lines, Strict
 from pilotage.spec.quantity import Duration, parse_duration
 
 _HOLD = re.compile(r"hold (.+)")
@@ -18,7 +19,7 @@ class Step(Strict):
 
     share: Annotated[float, Field(gt=0, le=100)]
     """The candidate's share of users, in percent."""
-    demands: tuple[str, ...] = ("safe",)
+    demands: Lines = ("safe",)
     """What leaving this step takes: 'safe' (no guardrail shows harm), 'prove' (every guardrail shown no worse, every
     goal shown better), 'hold 6h' (at least this long), 'approve' (somebody's yes)."""
 
@@ -44,7 +45,7 @@ class Step(Strict):
 class Rollout(Strict):
     """The ramp and its error rates."""
 
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (
+    steps: Annotated[tuple[Step, ...], pydantic.Strict(False), Field(min_length=1)] = (
         Step(share=1),
         Step(share=5),
         Step(share=25),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pilotage.spec.gates import Approvals, Gates
-from pilotage.spec.metric import Goal, Guardrail, Strict
+from pilotage.spec.metric import Goal, Guardrail, Lines, Strict
 from pilotage.spec.rollout import Rollout
 from pilotage.spec.variant import Name, Upstream, Variant
 
@@ -19,9 +19,9 @@ BUILT_IN_UPSTREAMS = ("search", "openai")
 class Scope(Strict):
     """What the use case is for, so that scope creep can be seen."""
 
-    does: tuple[str, ...] = ()
+    does: Lines = ()
     """What it does, a line each."""
-    does_not: tuple[str, ...] = ()
+    does_not: Lines = ()
     """What it must not do, a line each."""
 
 
@@ -40,8 +40,11 @@ class Budget(Strict):
     """What it may cost."""
 
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    """Three capital letters (ISO 4217); every price and every worth in this file is in it."""
     a_day: Annotated[float, Field(gt=0)] | None = None
+    """The most that one day may cost."""
     a_month: Annotated[float, Field(gt=0)] | None = None
+    """The most that one month may cost."""
     a_request: Annotated[float, Field(gt=0)] | None = None
     """The most that one request may cost on average; the gate into staging reads it."""
 
@@ -49,7 +52,7 @@ class Budget(Strict):
 class Data(Strict):
     """The data story: where texts come from, who may use them, what is kept."""
 
-    sources: tuple[str, ...] = ()
+    sources: Lines = ()
     """Where knowledge and cases come from."""
     rights: str = ""
     """Why they may be used."""
@@ -64,7 +67,7 @@ class Data(Strict):
 class Evaluation(Strict):
     """The team's own cases."""
 
-    cases: tuple[str, ...] = ()
+    cases: Lines = ()
     """JSONL files, as glob patterns relative to this file."""
     max_cases: Annotated[int, Field(ge=1)] | None = None
     """Evaluate at most this many, taken evenly."""
@@ -88,19 +91,31 @@ class UseCase(Strict):
     candidate: Name | None = None
     """The variant that is on its way to production."""
     scope: Scope = Scope()
+    """What the use case does and does not do."""
     traffic: Traffic | None = None
+    """How many units come: what the proof can be made of."""
     goals: dict[Name, Goal] = Field(default_factory=dict)
+    """Outcomes that the use case exists to improve."""
     guardrails: dict[Name, Guardrail] = Field(default_factory=dict)
+    """Outcomes that must not get worse. One on errors and one on fallbacks are always there, declared or not."""
     signals: dict[Name, Goal] = Field(default_factory=dict)
     """Metrics that are recorded and shown but decide nothing."""
     budget: Budget | None = None
+    """What it may cost."""
     data: Data = Data()
+    """Where texts come from and what is kept."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    """Providers by name, beside the built-in 'openai' and 'search'."""
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
+    """The ways to serve it, by name."""
     evaluation: Evaluation = Evaluation()
+    """The team's own cases."""
     gates: Gates = Gates()
+    """What each stage demands beyond its defaults."""
     rollout: Rollout = Rollout()
+    """How a candidate reaches users."""
     approvals: Approvals = Approvals()
+    """How many people must say yes."""
 
     @model_validator(mode="after")
     def _only_variant_serves(self) -> Self:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import math
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+import pydantic
+from pydantic import Field, field_validator, model_validator
 
-from pilotage.spec.metric import Strict
+from pilotage.spec.metric import Incoherent, Lines, Strict
 from pilotage.spec.quantity import Duration
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+_VARIABLE = re.compile(r"(?![A-Z0-9]{20})[A-Z_][A-Z0-9_]{0,63}")
+_SERVED = {
+    "model": "write it as the variant's own model",
+    "messages": "messages are the client's, and the system message comes from prompt",
+    "stream": "the client says whether it streams",
+}
 
 
 class Upstream(Strict):
@@ -31,16 +44,28 @@ class Upstream(Strict):
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            msg = f"{value!r} is not a base URL; it starts with http:// or https://"
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            msg = "not a base URL; write http:// or https://, a host and a path, such as http://127.0.0.1:8000/v1"
+            raise ValueError(msg)
+        if "@" in parts.netloc:
+            msg = "credentials stand in this URL; name the environment variable that holds the key in api_key_env"
+            raise ValueError(msg)
+        if parts.query or parts.fragment:
+            msg = "a base URL ends with its path; remove the part after ? or #"
             raise ValueError(msg)
         return value.rstrip("/")
 
     @field_validator("api_key_env")
     @classmethod
     def _env(cls, value: str) -> str:
-        if value and not value.replace("_", "a").isalnum():
-            msg = "name an environment variable here, never the key itself"
+        # The value is not repeated: where somebody wrote the key itself, a message would spread it.
+        if value and not _VARIABLE.fullmatch(value):
+            msg = "name an environment variable here (capitals, digits and _), such as OPENAI_API_KEY, never the key itself"
             raise ValueError(msg)
         return value
 
@@ -48,8 +73,10 @@ class Upstream(Strict):
 class Price(Strict):
     """Money for a million tokens, in the budget's currency."""
 
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
+    input: Annotated[float, Field(ge=0, le=1_000_000)]
+    """A million tokens of the request."""
+    output: Annotated[float, Field(ge=0, le=1_000_000)]
+    """A million tokens of the answer."""
 
 
 class Variant(Strict):
@@ -63,9 +90,46 @@ class Variant(Strict):
     """A Jinja2 file, relative to this one, rendered as the system message. It sees `use_case`, `question`, `messages`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Request fields that this variant fixes, such as temperature = 0.2."""
-    knowledge: tuple[str, ...] = ()
-    """For 'search': files that are searched, as glob patterns relative to this file."""
-    fallback: tuple[Name, ...] = ()
+    knowledge: Lines = ()
+    """For 'search': files that are searched, as glob patterns relative to this file (`**` for any depth)."""
+    fallback: Annotated[tuple[Name, ...], pydantic.Strict(False)] = ()
     """Variants that answer, in this order, when this one fails before its first byte."""
     price: Price | None = None
     """What tokens cost; without it the cost is not measured."""
+
+    @model_validator(mode="after")
+    def _sendable(self) -> Self:
+        """Parameters travel as JSON, and never replace what Pilotage or the client decides."""
+        faults = [
+            (f"parameters.{name}", f"parameters.{name} cannot be fixed here; {hint}")
+            for name, hint in _SERVED.items()
+            if name in self.parameters
+        ]
+        faults += [
+            (
+                f"parameters.{name}",
+                f"parameters.{name} holds {fault}; write text, numbers, true, false, lists or tables",
+            )
+            for name, value in self.parameters.items()
+            if (fault := _not_json(value))
+        ]
+        if faults:
+            raise Incoherent(faults)
+        return self
+
+
+def _not_json(value: object) -> str:
+    """Return what within a parameter's value JSON cannot carry, or an empty string."""
+    match value:
+        case bool() | str():
+            return ""
+        case int():
+            return "" if abs(value) < 1 << 63 else "a whole number beyond 64 bits"
+        case float():
+            return "" if math.isfinite(value) else "a number that is not finite"
+        case list():
+            return next(filter(None, map(_not_json, value)), "")
+        case dict():
+            return next(filter(None, map(_not_json, value.values())), "")
+        case _:
+            return f"a {type(value).__name__}"

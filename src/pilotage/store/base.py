@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pilotage.access import Key
-    from pilotage.records import Approval, Evidence, LedgerEntry, SpoolEvent
+    from pilotage.records import Approval, Evidence, LedgerEntry, SpoolEvent, Text
     from pilotage.spec.release import Release
     from pilotage.status import UseCaseStatus
 
@@ -127,6 +127,11 @@ class Progress(Protocol):
         """Drop the bookkeeping of an unlinked segment's progress (its files stay listed)."""
 
     def files(self, table: str) -> list[str]: ...
+    def listed(self, table: str) -> list[tuple[str, int]]:
+        """Return (file name, rows) of every file of a table."""
+
+    def replace(self, table: str, old: Sequence[str], name: str, count: int) -> None:
+        """List one merged file in place of `old`; raise Conflict where one of them is not listed any more."""
 
 
 class UnitKeys(Protocol):
@@ -136,6 +141,8 @@ class UnitKeys(Protocol):
         """Return {(use case, unit digest): (key id, 32 bytes)}; a missing one is made from the system's randomness."""
 
     def by_id(self, key_ids: Iterable[str]) -> dict[str, bytes]: ...
+    def destroy(self, use_case: str, unit: str) -> bool:
+        """Destroy a unit's key for good; return whether there was one."""
 
 
 class Results(Protocol):
@@ -204,6 +211,9 @@ class SpoolWriter(Protocol):
     def append_durably(self, events: Sequence[SpoolEvent]) -> None:
         """Append and fdatasync before returning; raise WorkspaceUnusable where that fails. Blocks: call in a thread."""
 
+    def sync(self) -> None:
+        """Make everything appended so far survive power loss. Blocks: call in a thread, about once a second."""
+
     @property
     def lost(self) -> int: ...
     def close(self) -> None: ...
@@ -228,8 +238,13 @@ class TextWriter(Protocol):
     """Encrypted texts of one process, by use case and day."""
 
     def write(self, texts: Sequence[PlainText]) -> list[SpoolEvent]:
-        """Encrypt and append; return the `Text` events that say where each lies. Blocks: call in a thread."""
+        """Encrypt and append; return the `Text` events that say where each lies. Blocks: call in a thread.
 
+        What could not be written (a full disk, no store) is counted in `lost` and has no event.
+        """
+
+    @property
+    def lost(self) -> int: ...
     def close(self) -> None: ...
 
 
@@ -247,7 +262,7 @@ class PlainText(msgspec.Struct, frozen=True, kw_only=True):
 class Texts(Protocol):
     """Reading retained texts back."""
 
-    def read(self, use_case: str, segment: str, offset: int, length: int, key: bytes) -> tuple[str, str]:
+    def read(self, text: Text, key: bytes) -> tuple[str, str]:
         """Return (request, reply); raise NotFound where it expired, was erased or does not decrypt."""
 
     def expire(self, use_case: str, before: int) -> int:

@@ -1,0 +1,183 @@
+"""The control process: `python -m pilotage.app.control --workspace DIR --fd N`.
+
+It reads what the workers append, judges rollouts, seals events, and serves the control API and the console on a
+listening socket that its parent opened. Secrets come as one line of JSON on standard input: the token that makes its
+bearer the local user, the link that does so once, and the gateway's address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import uvicorn
+
+from pilotage import settings
+from pilotage.app.local import local_actor
+from pilotage.app.log import start_log
+from pilotage.clock import clock_from
+from pilotage.console.health import Health
+from pilotage.console.site import create
+from pilotage.console.visitors import Visitors
+from pilotage.errors import PilotageError, WorkspaceUnusable
+from pilotage.governance.commands import Context
+from pilotage.rollout.controller import Controller
+from pilotage.rollout.ingest import Ingest
+from pilotage.rollout.observe import Observer
+from pilotage.store.events import EventsReader, Sealer
+from pilotage.store.spool import Reader
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pilotage.clock import Clock
+
+TURN_SECONDS = 0.2
+CLOSE_SECONDS = 5
+
+log = logging.getLogger(__name__)
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent passes on standard input."""
+
+    token: str
+    link: str
+    gateway: str
+
+
+class Loop:
+    """Ingest and the controller, turn after turn. What fails is kept in `health`, logged once, and tried again."""
+
+    def __init__(self, context: Context, ingest: Ingest, controller: Controller, observer: Observer) -> None:
+        self._context, self._ingest, self._controller, self._observer = context, ingest, controller, observer
+        self.health = Health()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        sealing: asyncio.Task[Any] | None = None
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            await self._turn()
+            if sealing is None or sealing.done():
+                sealing = asyncio.create_task(self._attempt("sealing", self._ingest.seal_due))
+            left = max(0.01, TURN_SECONDS - (time.monotonic() - began))
+            try:
+                await asyncio.wait_for(self.stopping.wait(), left)
+            except TimeoutError:
+                continue
+        if sealing is not None:
+            await sealing
+        await self._attempt("events", self._ingest.turn)
+        await self._attempt("sealing", self._ingest.seal_due, everything=True)
+
+    async def _turn(self) -> None:
+        await self._attempt("events", self._ingest.turn)
+        use_cases = await self._attempt("rollouts", self._controller.use_cases) or []
+        for name in use_cases:
+            await self._attempt(name, self._controller.tick, name)
+        for gone in [what for what in self.health.faults if what not in (*use_cases, "events", "rollouts", "sealing")]:
+            del self.health.faults[gone]
+        self.health.lag = self._ingest.lag
+        self.health.unmatched = dict(self._observer.unmatched)
+        if not self.health.faults:
+            self.health.at = self._context.clock.now()
+
+    async def _attempt(self, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Run one piece of work in a thread; a fault of one use case stops neither the others nor the API."""
+        work = asyncio.create_task(asyncio.to_thread(function, *arguments, **named))
+        await asyncio.wait({work})
+        fault = work.exception()
+        if fault is None:
+            self.health.faults.pop(what, None)
+            return work.result()
+        says = fault.message if isinstance(fault, PilotageError) else f"{type(fault).__name__}: {fault}"
+        if self.health.faults.get(what) != says:
+            known = isinstance(fault, PilotageError)
+            log.error("%s: %s", what, says, exc_info=None if known else fault)
+        self.health.faults[what] = says
+        return None
+
+
+async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, handover: Handover) -> None:
+    """Work until SIGTERM or SIGINT, or until the parent is gone; then read and seal what is left and return."""
+    with ExitStack() as stack:
+        store = SqliteStore(workspace.state)
+        stack.callback(store.close)
+        context = Context(store, clock)
+        spool = Reader(workspace.spool)
+        sealer = Sealer(workspace.events, store)
+        stack.callback(sealer.close)
+        events = EventsReader(workspace.events, store)
+        stack.callback(events.close)
+        observer = Observer()
+        ingest = Ingest(store, spool, sealer=sealer, events=events, observer=observer, clock=clock)
+        controller = Controller(context, observer, lag=lambda: ingest.lag, lost=lambda: spool.cut + spool.quarantined)
+        loop = Loop(context, ingest, controller, observer)
+        visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)
+        site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                site,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=CLOSE_SECONDS,
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(loop.run())
+            watching = group.create_task(_end_with_parent(server))
+            await server.serve(sockets=[listener])
+            watching.cancel()
+            loop.stopping.set()
+
+
+async def _end_with_parent(server: uvicorn.Server) -> None:
+    parent = os.getppid()
+    while True:
+        await asyncio.sleep(TURN_SECONDS)
+        if os.getppid() != parent:
+            log.warning("the parent process is gone; the control process ends")
+            server.should_exit = True
+            return
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pilotage.app.control", description="The control process.")
+    parser.add_argument("--workspace", type=Path, required=True, help="the workspace's folder")
+    parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
+    parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
+    parser.add_argument("--log", default="info", choices=settings.LOG_LEVELS)
+    given = parser.parse_args(arguments)
+    start_log(given.log, "control")
+    # The server raises the signal that ended it again once it has closed; by then nothing is left to be stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    try:
+        workspace = Workspace(given.workspace).require()
+        handover = msgspec.json.decode(sys.stdin.buffer.readline(), type=Handover)
+        asyncio.run(serve(workspace, socket.socket(fileno=given.fd), clock_from(given.clock), handover))
+    except WorkspaceUnusable as fault:
+        log.error("%s; %s", fault.message, fault.hint)  # noqa: TRY400 (the message says it all)
+        return fault.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

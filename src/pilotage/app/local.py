@@ -1,0 +1,69 @@
+"""The workspace opened by a command itself: its lock, its store, and who is acting."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any, Self
+
+from pilotage.access import Actor, Role
+from pilotage.console.rows import newest
+from pilotage.errors import WorkspaceUnusable
+from pilotage.governance.commands import Context, run
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from pilotage.clock import Clock
+
+MAKES_A_WORKSPACE = ("apply", "keys_create")
+"""Commands that may be the first one on a new workspace."""
+
+
+def local_actor(user: str) -> Actor:
+    """Return the actor of whoever may read the workspace's files: everything is theirs to do."""
+    return Actor(id=f"local:{user}", roles=(Role.ADMIN,))
+
+
+def is_in_use(fault: WorkspaceUnusable) -> bool:
+    """Return whether another process has the workspace, which may soon be over."""
+    return isinstance(fault.__context__, BlockingIOError)
+
+
+class Local:
+    """Holds the workspace's lock and its store; a context manager."""
+
+    def __init__(self, path: Path, clock: Clock, user: str, *, prepare: bool = False) -> None:
+        """Raise WorkspaceUnusable where there is no workspace (unless it may be made) or another process has it."""
+        self._clock, self._actor = clock, local_actor(user)
+        workspace = Workspace(path)
+        if prepare:
+            workspace.prepare()
+        else:
+            workspace.require()
+        with ExitStack() as stack:
+            stack.enter_context(workspace.lock())
+            self.store = SqliteStore(workspace.state)
+            stack.callback(self.store.close)
+            self._workspace = workspace
+            self._stack = stack.pop_all()
+
+    def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        return run(Context(self.store, self._clock), self._actor, name, arguments)
+
+    def events(self, table: str, *, limit: int, use_case: str = "") -> list[dict[str, Any]]:
+        # Late: DuckDB takes as long to import as a command takes to run.
+        from pilotage.store.events import EventsReader
+
+        with closing(EventsReader(self._workspace.events, self.store)) as events:
+            return newest(events, table, limit=limit, use_case=use_case)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()

@@ -1,0 +1,215 @@
+"""One gateway worker: `python -m pilotage.app.worker --workspace DIR --fd N --name w0`.
+
+It serves on a listening socket that its parent opened, reads what serves out of the store, and appends what happened
+to its own spool. It never waits for the control process: with the store out of reach, the last table stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pilotage import settings
+from pilotage.app.upstreams import WorkerUpstreams
+from pilotage.clock import Clock, clock_from
+from pilotage.errors import PilotageError, WorkspaceUnusable
+from pilotage.gateway.asgi import Gateway
+from pilotage.gateway.door import Door
+from pilotage.gateway.recorder import Recorder
+from pilotage.serving.routing import RoutingTable
+from pilotage.spec.route import Route
+from pilotage.store.spool import Writer
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.texts import TextWriter
+from pilotage.store.workspace import Workspace
+from pilotage.upstream.http import open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pilotage.access import Key
+    from pilotage.store.base import Serving, Store
+
+POLL_SECONDS = 0.2
+SYNC_EVERY = 5
+"""Polls between two syncs of the spool: what power loss may take is about a second of inferences."""
+
+IDLE_SECONDS = 75
+DRAIN_SECONDS = 30
+HEADERS_LIMIT = 32 << 10
+
+log = logging.getLogger(__name__)
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """The server's protocol, with a bound on a request's line and headers that the parser itself has not."""
+
+    _in_head = False
+    _head = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head = True, 0
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > HEADERS_LIMIT and not self.transport.is_closing():
+                self.send_400_response(f"Request headers larger than {HEADERS_LIMIT >> 10} KB.")
+
+
+class Table:
+    """Keeps the door's routing table at what the store says."""
+
+    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams) -> None:
+        self._store = store
+        self._door = door
+        self._upstreams = upstreams
+        self._change = -1
+        self._routes: dict[str, Route] = {}
+        self._reachable = True
+
+    async def refresh(self) -> None:
+        """Swap the table if the store has changed; with the store out of reach, say so once and keep the last."""
+        try:
+            change = await asyncio.to_thread(self._store.change)
+            if change != self._change:
+                rows, keys = await asyncio.to_thread(self._read)
+                await self._swap(rows, keys)
+                self._change = change
+        except (PilotageError, OSError) as fault:
+            if self._reachable:
+                log.error("the store is out of reach, the last table stays: %s", fault)  # noqa: TRY400
+            self._reachable = False
+            return
+        if not self._reachable:
+            log.info("the store is back")
+        self._reachable = True
+
+    def _read(self) -> tuple[list[Serving], list[Key]]:
+        with self._store.read() as tx:
+            return tx.serving.changed(0), tx.keys.all()
+
+    async def _swap(self, rows: list[Serving], keys: list[Key]) -> None:
+        routes = {}
+        for row in rows:
+            try:
+                routes[row.use_case] = msgspec.json.decode(row.body, type=Route)
+            except msgspec.MsgspecError as fault:
+                log.error("%s: what serves cannot be read, the last route stays: %s", row.use_case, fault)  # noqa: TRY400
+                if row.use_case in self._routes:
+                    routes[row.use_case] = self._routes[row.use_case]
+        releases = {reference: release for route in routes.values() for reference, release in route.releases.items()}
+        await asyncio.to_thread(self._upstreams.index, list(releases.values()))
+        self._routes = routes
+        self._door.table = RoutingTable(routes, keys)
+        self._upstreams.retain(releases)
+
+
+async def serve(workspace: Workspace, listener: socket.socket, name: str, clock: Clock) -> None:
+    """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return."""
+    async with AsyncExitStack() as stack:
+        store = SqliteStore(workspace.state)
+        stack.callback(store.close)
+        spool = Writer(workspace.spool, name)
+        stack.callback(spool.close)
+        texts = TextWriter(workspace.texts, name, store, clock)
+        recorder = Recorder(spool, texts)
+        stack.push_async_callback(asyncio.to_thread, recorder.close)
+
+        def blob(digest: str) -> bytes | None:
+            with store.read() as tx:
+                return tx.blobs.get(digest)
+
+        upstreams = WorkerUpstreams(open_session(), clock, environment=settings.environment, blob=blob)
+        stack.push_async_callback(upstreams.close)
+        door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
+        table = Table(store, door, upstreams)
+        await table.refresh()
+        gateway = Gateway(door, upstreams, recorder, spool, clock, worker=name)
+        stack.push_async_callback(gateway.close)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                gateway,
+                http=BoundedHttp,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=IDLE_SECONDS,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(_keep(table, spool, server))
+            await server.serve(sockets=[listener])
+            keeping.cancel()
+
+
+async def _keep(table: Table, spool: Writer, server: uvicorn.Server) -> None:
+    """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
+    parent = os.getppid()
+    polls = 0
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        await table.refresh()
+        polls += 1
+        if polls % SYNC_EVERY == 0:
+            try:
+                await asyncio.to_thread(spool.sync)
+            except WorkspaceUnusable as fault:
+                log.error("%s", fault.message)  # noqa: TRY400
+        if os.getppid() != parent and not server.should_exit:
+            log.warning("the parent process is gone; this worker ends")
+            server.should_exit = True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pilotage.app.worker", description="One gateway worker.")
+    parser.add_argument("--workspace", type=Path, required=True, help="the workspace's folder")
+    parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
+    parser.add_argument("--name", required=True, help="this worker's name: letters, digits and _")
+    parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
+    parser.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
+    given = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=given.log.upper(),
+        stream=sys.stderr,
+        format=f"%(asctime)s {given.name} %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # The server raises the signal that ended it again once it has drained; by then nothing is left to be stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    try:
+        workspace = Workspace(given.workspace).require()
+        listener = socket.socket(fileno=given.fd)
+        uvloop.run(serve(workspace, listener, given.name, clock_from(given.clock)))
+    except WorkspaceUnusable as fault:
+        log.error("%s %s", fault.message, fault.hint)  # noqa: TRY400
+        return fault.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""A use case's folder: written, checked, registered."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pilotage.cli.options import Json, Server, Workspace, commander
+from pilotage.cli.output import say, show_json
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The use case's folder.", show_default=False)]
+
+
+def init(
+    directory: Folder,
+    *,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="The use case's name; the folder's if not given.", show_default=False
+        ),
+    ] = "",
+) -> None:
+    """Write a commented folder that passes `pilotage check` as it is."""
+    from pilotage.spec import scaffold
+
+    written = scaffold.write(directory, name)
+    say(f"Wrote {len(written)} files to {directory}:")
+    for path in written:
+        say(f"  {path.relative_to(directory)}")
+    say(f"Next: read {directory / 'usecase.toml'}, then `pilotage check {directory}`.")
+
+
+def check(directory: Folder, *, as_json: Json = False) -> None:
+    """Read a folder and list every fault at once, as file:line: what is wrong, what would be right."""
+    from pilotage.spec import folder
+    from pilotage.spec.load import load
+
+    found = folder.Folder.read(directory)
+    use_case = load(found)
+    if as_json:
+        show_json({"use_case": use_case.name, "charter": use_case.charter, "files": sorted(found.files), "faults": []})
+        return
+    count = len(found.files)
+    say(f"{use_case.name}: no fault in {count} file{'s' if count != 1 else ''}.")
+    say(
+        f"Next: `pilotage apply {directory}` registers it; `pilotage promote {use_case.name} --dry-run` shows its gate."
+    )
+
+
+def apply(directory: Folder, *, workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
+    """Register a folder, or what changed in it, as releases. What serves does not change by this."""
+    from pilotage.spec import folder
+
+    files = folder.Folder.read(directory).files
+    arguments = {"files": {path: base64.b64encode(data).decode() for path, data in files.items()}}
+    result = commander(workspace, server).run("apply", arguments)
+    if as_json:
+        show_json(result)
+        return
+    name = result["use_case"]
+    if result["unchanged"]:
+        say(f"{name}: unchanged.")
+        return
+    say(f"{name} is registered (charter {result['charter']}, ledger entry {result['ledger']}).")
+    for release in result["releases"].values():
+        role = {result["live"]: "  live", result["candidate"]: "  candidate"}.get(release, "")
+        say(f"  {release}{role}")
+    say(f"Next: `pilotage promote {name} --dry-run` shows what the next gate asks for.")

@@ -1,0 +1,100 @@
+"""Keys: who may ask, answer, operate, approve."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pilotage import settings
+from pilotage.access import Role
+from pilotage.cli.options import Json, Server, Workspace, commander, given
+from pilotage.cli.output import say, show_json, table, when
+from pilotage.errors import WrongCall
+from pilotage.spec.quantity import parse_duration
+
+app = typer.Typer(help="Keys for clients, people and machines.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, for people to read.", show_default=False)],
+    *,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(
+            "--role", help="What it may do; several are possible.  [default: infer, feedback]", show_default=False
+        ),
+    ] = None,
+    use_case: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--use-case", metavar="NAME", help="For this use case only; several are possible.", show_default=False
+        ),
+    ] = None,
+    expires_in: Annotated[
+        str,
+        typer.Option("--expires-in", metavar="TIME", help="How long it is good for, such as 90d.", show_default=False),
+    ] = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key. Its secret is shown this once and stored nowhere."""
+    expires = 0
+    if expires_in:
+        try:
+            expires = settings.load().clock.now() + parse_duration(expires_in)
+        except ValueError as fault:
+            raise WrongCall(f"--expires-in: {fault}") from None
+    arguments = given(
+        name=name,
+        roles=[str(one) for one in role or (Role.INFER, Role.FEEDBACK)],
+        use_cases=use_case or [],
+        expires=expires or None,
+    )
+    result = commander(workspace, server).run("keys_create", arguments)
+    if as_json:
+        show_json(result)
+        return
+    say(f"Key {result['id']} ({', '.join(result['roles'])}). Its secret, shown this once:", style="bold")
+    say(result["secret"])
+
+
+@app.command("list")
+def list_keys(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
+    """List keys, without secrets."""
+    result = commander(workspace, server).run("keys_list", {})
+    if as_json:
+        show_json(result)
+        return
+    table(
+        ("id", "name", "roles", "use cases", "created", "expires", "revoked"),
+        (
+            (
+                key["id"],
+                key["name"],
+                ", ".join(key["roles"]),
+                ", ".join(key.get("use_cases", ())) or "all",
+                when(key["created"]),
+                when(key.get("expires", 0)),
+                when(key.get("revoked", 0)),
+            )
+            for key in result["keys"]
+        ),
+    )
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.", show_default=False)],
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key useless, at once."""
+    result = commander(workspace, server).run("keys_revoke", {"id": key})
+    if as_json:
+        show_json(result)
+    else:
+        say(f"Key {key} is revoked.")

@@ -1,0 +1,75 @@
+"""The ledger: every decision and approval, in a chain that shows any change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pilotage.cli.options import Json, Server, Workspace, commander, given
+from pilotage.cli.output import say, show_json, table, when
+from pilotage.errors import WrongCall
+
+app = typer.Typer(help="The record of every decision, approval and change.", no_args_is_help=True)
+UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of this use case only.", show_default=False)]
+
+
+@app.command()
+def verify(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
+    """Check the whole chain. Exit 1 names the entry that was altered, removed or moved."""
+    result = commander(workspace, server).run("ledger_verify", {})
+    if as_json:
+        show_json(result)
+    else:
+        say(f"{result['entries']} entries, unbroken. Head: {result['head']}")
+
+
+@app.command()
+def show(
+    newest: Annotated[int, typer.Option("--newest", min=1, help="How many entries, up to the last one.")] = 20,
+    use_case: UseCase = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Show the newest entries, oldest first."""
+    entries = _entries(commander(workspace, server).run("ledger", given(newest=newest, use_case=use_case)))
+    if as_json:
+        show_json({"entries": entries})
+        return
+    table(
+        ("seq", "at", "who", "what", "use case", "why"),
+        (
+            (e["seq"], when(e["at"]), e["actor"], e["action"], e["use_case"], e["detail"].get("reason", ""))
+            for e in entries
+        ),
+    )
+
+
+@app.command()
+def export(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to; standard output if not given.")
+    ] = None,
+    workspace: Workspace = None,
+    server: Server = "",
+) -> None:
+    """Write every entry as one line of JSON, with its digest and the one before."""
+    entries = _entries(commander(workspace, server).run("ledger", {}))
+    lines = "".join(f"{json.dumps(entry, sort_keys=True, ensure_ascii=False)}\n" for entry in entries)
+    if file is None:
+        sys.stdout.write(lines)
+        return
+    try:
+        file.write_text(lines, encoding="utf-8")
+    except OSError as fault:
+        raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
+    say(f"{len(entries)} entries written to {file}")
+
+
+def _entries(result: dict[str, Any]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = result["entries"]
+    return entries

@@ -1,0 +1,133 @@
+"""Measuring a candidate: on the use case's own cases, and under a burst of traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pilotage.cli.options import Json, Name, Server, Workspace, commander
+from pilotage.cli.output import say, show_json, table
+
+Told = Callable[[str, int, int], None]
+Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
+
+
+def evaluate(
+    name: Name,
+    *,
+    max_cases: Annotated[
+        int | None, typer.Option("--max-cases", min=1, help="Ask at most this many, taken evenly.", show_default=False)
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=256, help="Requests at once.")] = 8,
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Measure the candidate against the baseline on the use case's own cases, and record evidence.
+
+    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
+    """
+    from pilotage.evaluation.run import evaluate as run
+
+    _measure(
+        lambda command, gateway, key, told: run(
+            command, gateway, key, name, progress=told, max_cases=max_cases, concurrency=concurrency
+        ),
+        workspace=workspace,
+        server=server,
+        as_json=as_json,
+    )
+
+
+def rehearse(
+    name: Name,
+    *,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="FILE",
+            help="Arrivals to replay, as CSV; drawn from the declared traffic if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    requests: Annotated[int, typer.Option("--requests", min=1, help="How many of the busiest arrivals.")] = 300,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="The longest that the burst may take.")] = 20.0,
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Replay a burst of traffic on the candidate, and record evidence.
+
+    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
+    """
+    from pilotage.staging.rehearse import rehearse as run
+
+    _measure(
+        lambda command, gateway, key, told: run(
+            command, gateway, key, name, trace=trace, requests=requests, seconds=seconds, progress=told
+        ),
+        workspace=workspace,
+        server=server,
+        as_json=as_json,
+    )
+
+
+def _measure(measurement: Measurement, *, workspace: Path | None, server: str, as_json: bool) -> None:
+    from pilotage.app.borrow import serving
+
+    where = commander(workspace, server)
+    with ExitStack() as stack:
+        gateway, key = stack.enter_context(serving(where))
+        told = stack.enter_context(_progress())
+        result = asyncio.run(_awaited(measurement(where.run, gateway, key, told)))
+    if as_json:
+        show_json(result)
+        return
+    table(
+        ("measure", "value", "interval", "n"),
+        (
+            (one["measure"], f"{one['value']:.4g}", f"{one['low']:.4g} to {one['high']:.4g}", one["n"])
+            for one in result["measures"]
+        ),
+    )
+    say(result["summary"])
+
+
+async def _awaited(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    return await work
+
+
+class _progress:  # noqa: N801 (used as a function)
+    """Shows progress on standard error where somebody looks."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(file=sys.stderr),
+            disable=not sys.stderr.isatty(),
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Told:
+        self._bar.start()
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _tell(self, what: str, done: int, of: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=of)
+        self._bar.update(self._tasks[what], completed=done, total=of)

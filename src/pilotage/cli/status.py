@@ -1,0 +1,93 @@
+"""How every use case stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pilotage.cli.options import Json, Server, Workspace, commander, given
+from pilotage.cli.output import percent, say, show_gate, show_json, table, when
+
+
+def status(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The use case; all of them if not given.")] = "",
+    *,
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Show where every use case stands, or everything about one."""
+    result = commander(workspace, server).run("status", given(use_case=name))
+    if as_json:
+        show_json(result)
+        return
+    for what, fault in result.get("controller", {}).get("faults", {}).items():
+        say(f"The controller fails at {what}: {fault}", style="red")
+    if name:
+        _one(result["use_cases"][0])
+    elif not result["use_cases"]:
+        say("No use case is registered yet; `pilotage init my-use-case` writes a folder to start from.")
+    else:
+        table(
+            ("use case", "stage", "candidate", "share", "live", "gate"),
+            (
+                (
+                    one["use_case"],
+                    _stage(one),
+                    _variant(one["candidate"]) or "none",
+                    percent(one["rollout"]["share"]) if _rolling(one) else "",
+                    _variant(one["live"]) or "nothing",
+                    _gate(one["gate"]),
+                )
+                for one in result["use_cases"]
+            ),
+        )
+
+
+def _one(one: dict[str, Any]) -> None:
+    say(one["use_case"], style="bold")
+    facts = {
+        "objective": one["objective"],
+        "owner": one["owner"],
+        "tier": one["tier"],
+        "stage": f"{_stage(one)}, since {when(one['stage_since'])}",
+        "live": one["live"] or "nothing",
+        "candidate": one["candidate"] or "none",
+        "charter": one["charter"],
+    }
+    for label, fact in facts.items():
+        if fact:
+            say(f"  {label:<10} {fact}")
+    rollout = one["rollout"]
+    if rollout:
+        steps = ", ".join(
+            f"[{percent(share)}]" if index == rollout["step"] else percent(share)
+            for index, share in enumerate(rollout["shares"])
+        )
+        say(f"  {'rollout':<10} {rollout['phase']}: {steps}")
+        if rollout["last"]:
+            say(f"  {'':<10} {rollout['last']['reason']}")
+    if one["gate"]:
+        show_gate(one["gate"])
+
+
+def _rolling(one: dict[str, Any]) -> bool:
+    return bool(one["rollout"]) and one["rollout"]["phase"] in ("running", "paused")
+
+
+def _stage(one: dict[str, Any]) -> str:
+    stage = "retired" if one["retired"] else str(one["stage"])
+    return f"{stage} (paused)" if one["paused"] else stage
+
+
+def _variant(reference: str) -> str:
+    return reference.partition("/")[2]
+
+
+def _gate(gate: dict[str, Any] | None) -> str:
+    if not gate:
+        return ""
+    criteria = gate["criteria"]
+    met = sum(criterion["verdict"] in ("pass", "waived") for criterion in criteria)
+    return f"{gate['stage']}: " + ("open" if gate["open"] else f"{met} of {len(criteria)} met")

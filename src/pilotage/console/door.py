@@ -1,0 +1,69 @@
+"""What API and pages share: who asks, bodies within bounds, and errors in one shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from pilotage.console.visitors import COOKIE
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from pilotage.access import Actor
+    from pilotage.console.visitors import Visitors
+    from pilotage.errors import PilotageError
+
+CODES = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "wrong_call"}
+
+
+def bearer(request: Request, visitors: Visitors) -> Actor:
+    """Return who the Authorization header names; 401 otherwise."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    actor = visitors.by_secret(secret.strip()) if scheme.lower() == "bearer" and secret else None
+    if actor is None:
+        raise HTTPException(
+            401, "no good key was presented", headers={"www-authenticate": 'Bearer realm="Pilotage control API"'}
+        )
+    return actor
+
+
+def visitor(request: Request, visitors: Visitors) -> Actor | None:
+    """Return who is signed in, if anybody."""
+    return visitors.by_session(request.cookies.get(COOKIE, ""))
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """Return a request's body; 413 as soon as it is known to be larger than `limit` bytes."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise HTTPException(413, f"the body is {int(length):,} bytes; at most {limit:,} are taken here")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise HTTPException(413, f"the body is above {limit:,} bytes, the most that is taken here")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def refused(fault: PilotageError) -> Response:
+    return JSONResponse({"error": fault.as_json()}, fault.http_status)
+
+
+def failed(fault: HTTPException) -> Response:
+    error = {
+        "code": CODES.get(fault.status_code, "error"),
+        "message": fault.detail,
+        "hint": _HINTS.get(fault.status_code, ""),
+    }
+    return JSONResponse({"error": error}, fault.status_code, headers=fault.headers)
+
+
+_HINTS = {
+    401: "send Authorization: Bearer and a key's secret; `pilotage keys create` makes one",
+    404: "see /api/v1/openapi.json for what there is",
+}

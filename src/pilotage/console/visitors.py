@@ -1,0 +1,84 @@
+"""Who asks: a key, the workspace's own token, or somebody who signed in with one of them."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING
+
+from pilotage import access
+from pilotage.access import Actor
+from pilotage.clock import HOUR, SystemClock
+
+if TYPE_CHECKING:
+    from pilotage.access import Key
+    from pilotage.governance.commands import Context
+
+COOKIE = "pilotage"
+SESSION_HOURS = 12
+_LOCAL = "local"
+_REAL = SystemClock()
+"""Sessions last in real time: a time-lapse would end them within seconds."""
+
+
+class Visitors:
+    """Knows actors by what they present. Sessions are signed, hold no secret, and end with the key they came from."""
+
+    def __init__(self, context: Context, local: Actor, token: str, link: str = "") -> None:
+        """`token` makes its bearer the local actor; `link` does so once."""
+        self._context, self._local, self._token, self._link = context, local, token, link
+        self._secret = context.store.secret("session")
+
+    def by_secret(self, secret: str) -> Actor | None:
+        """Return the actor of a key or of the workspace's token, or None where it is not good (any more)."""
+        if hmac.compare_digest(secret.encode(), self._token.encode()):
+            return self._local
+        key = self._key(access.key_id_of(secret))
+        return _actor(key) if key and access.matches(key, secret) else None
+
+    def by_session(self, value: str) -> Actor | None:
+        subject, _, rest = value.partition(".")
+        until, _, mac = rest.partition(".")
+        if not until.isdecimal() or int(until) <= _REAL.now():
+            return None
+        if not hmac.compare_digest(mac.encode(), self._mac(subject, until).encode()):
+            return None
+        if subject == _LOCAL:
+            return self._local
+        key = self._key(subject)
+        return _actor(key) if key else None
+
+    def session(self, actor: Actor) -> str:
+        """Return the cookie's value for an actor that one of the other methods returned."""
+        subject = _LOCAL if actor == self._local else actor.id.removeprefix("key:")
+        until = str(_REAL.now() + SESSION_HOURS * HOUR)
+        return f"{subject}.{until}.{self._mac(subject, until)}"
+
+    def by_link(self, link: str) -> Actor | None:
+        """Return the local actor for the link that was printed at the start. It works once."""
+        if not self._link or not hmac.compare_digest(link.encode(), self._link.encode()):
+            return None
+        self._link = ""
+        return self._local
+
+    def _mac(self, subject: str, until: str) -> str:
+        # The token is new at each start, so a local session ends with the server that it was opened on.
+        return access.keyed(self._secret, subject, until, self._token if subject == _LOCAL else "")
+
+    def _key(self, key_id: str) -> Key | None:
+        if not key_id:
+            return None
+        with self._context.store.read() as tx:
+            key = tx.keys.get(key_id)
+        now = self._context.clock.now()
+        if key is None or key.revoked or (key.expires and now >= key.expires):
+            return None
+        return key
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _actor(key: Key) -> Actor:
+    return Actor(id=f"key:{key.id}", roles=key.roles, use_cases=key.use_cases)

@@ -1,0 +1,62 @@
+"""Numbers in words, as decisions and gates print them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pilotage.status import MILLION
+
+if TYPE_CHECKING:
+    from pilotage.spec.metric import Metric
+    from pilotage.spec.use_case import UseCase
+    from pilotage.status import Reading
+
+
+def share_text(millionths: int) -> str:
+    return f"{millionths * 100 / MILLION:g} %"
+
+
+def difference_text(name: str, metric: Metric, reading: Reading, currency: str) -> str:
+    """Say `resolved +3.1 points (0.4 to 5.8)`."""
+    scale, unit = _scale(metric, currency)
+    value, low, high = (_number(x * scale) for x in (reading.value, reading.low, reading.high))
+    sign = "" if value.startswith("-") else "+"
+    return f"{name} {sign}{value}{unit} ({low} to {high})"
+
+
+def amount_text(value: float, metric: Metric, currency: str) -> str:
+    """Say `2.0 points` or `0.3 s`."""
+    scale, unit = _scale(metric, currency)
+    return f"{_number(value * scale)}{unit}"
+
+
+def units_text(count: int, spec: UseCase, side: str = "candidate") -> str:
+    """Say `41 candidate users`."""
+    return f"{count:,} {side} {spec.unit}{'' if count == 1 else 's'}"
+
+
+def currency_of(spec: UseCase) -> str:
+    return spec.budget.currency if spec.budget else "EUR"
+
+
+def list_text(items: list[str]) -> str:
+    """Join as people do: `a`, `a and b`, `a, b and c`."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _scale(metric: Metric, currency: str) -> tuple[float, str]:
+    match metric.kind:
+        case "binary":
+            return 100.0, " points"
+        case "duration":
+            return 1.0, " s"
+        case "money":
+            return 1.0, f" {currency}"
+        case _:
+            return 1.0, ""
+
+
+def _number(value: float) -> str:
+    """One decimal for what is large enough, three significant digits for what is small."""
+    text = f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
+    return "0" if float(text) == 0 else text

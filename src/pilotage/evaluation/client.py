@@ -1,0 +1,198 @@
+"""A client of a gateway, as any other: what it measures is what users will meet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import aiohttp
+import msgspec
+
+from pilotage.errors import Denied, NotFound, NotMeasured, PilotageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+SHORT = 300
+"""Characters of a reply or of an error that are shown."""
+PATIENCE = 120.0
+"""Seconds that are waited for a whole reply."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came back for one request. `latency` is in real seconds, from sending to the last byte.
+
+    `error` is empty when the pinned release itself answered. `text` is None where there is no answer of its own to
+    judge; `status` is 0 where no answer came at all. Tokens are None where the reply does not say.
+    """
+
+    latency: float
+    status: int = 0
+    text: str | None = None
+    error: str = ""
+    release: str = ""
+    finish_reason: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class _Part(msgspec.Struct):
+    text: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Part] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+_COMPLETION = msgspec.json.Decoder(_Completion)
+
+
+class _Fault(msgspec.Struct):
+    message: str = ""
+
+
+class _Error(msgspec.Struct):
+    error: _Fault
+
+
+class GatewayClient:
+    """Sends chat completions pinned to a release; used as an async context manager."""
+
+    def __init__(
+        self, gateway: str, key: str, *, source: Literal["evaluation", "replay"], timeout: float = PATIENCE
+    ) -> None:
+        self.gateway = gateway.rstrip("/").removesuffix("/v1")
+        self._key, self._source, self._timeout = key, source, timeout
+
+    async def __aenter__(self) -> Self:
+        # No limit on connections here: a queue inside the client would hide the gateway's own.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            headers={
+                "authorization": f"Bearer {self._key}",
+                "content-type": "application/json",
+                "x-pilotage-source": self._source,
+            },
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def check(self) -> None:
+        """Raise NotMeasured where no gateway answers."""
+        try:
+            async with self._session.get(f"{self.gateway}/healthz") as response:
+                await response.read()
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            raise NotMeasured(
+                f"no gateway answers at {self.gateway}: {fault or type(fault).__name__}",
+                hint="start one with `pilotage serve`, or name the right address",
+            ) from None
+        if status != 200:
+            raise NotMeasured(
+                f"what answers at {self.gateway} is no healthy gateway: GET /healthz gives {status}",
+                hint="look at what `pilotage serve` prints",
+            )
+
+    async def ask(self, release: str, messages: Sequence[dict[str, Any]]) -> Reply:
+        """Return the reply to one request, a failed one as a Reply with an error.
+
+        Raise Denied or NotFound where the gateway refuses the key or does not know the release: so it will be for all.
+        """
+        body = msgspec.json.encode({"model": release, "messages": messages})
+        began = time.perf_counter()
+        try:
+            async with self._session.post(f"{self.gateway}/v1/chat/completions", data=body) as response:
+                raw = await response.read()
+                latency = time.perf_counter() - began
+                status, headers = response.status, response.headers
+        except TimeoutError:
+            return Reply(latency=time.perf_counter() - began, error="no answer in time")
+        except aiohttp.ClientError as fault:
+            error = f"no answer: {type(fault).__name__}: {fault}"[:SHORT]
+            return Reply(latency=time.perf_counter() - began, error=error)
+        if status != 200:
+            return _refused(status, raw, latency, release)
+        # A fallback may have answered in the release's place; then the gateway names it apart.
+        answered = headers.get("x-pilotage-served", "") or headers.get("x-pilotage-release", "")
+        return _read(raw, latency, release, answered)
+
+
+def _read(raw: bytes, latency: float, release: str, answered: str) -> Reply:
+    try:
+        completion = _COMPLETION.decode(raw)
+    except msgspec.DecodeError as fault:
+        return Reply(latency=latency, status=200, error=f"the reply is no chat completion: {fault}")
+    usage = completion.usage or _Usage()
+    choice = completion.choices[0] if completion.choices else _Choice(_Message())
+    content = choice.message.content
+    text = content if isinstance(content, str | None) else "".join(part.text or "" for part in content)
+    error = "" if text is not None else "the reply holds no text"
+    if answered and answered != release:
+        text, error = None, f"answered by {answered} in its place"
+    return Reply(
+        latency=latency,
+        status=200,
+        text=text,
+        error=error,
+        release=answered,
+        finish_reason=choice.finish_reason or "",
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+    )
+
+
+def _refused(status: int, raw: bytes, latency: float, release: str) -> Reply:
+    try:
+        said = msgspec.json.decode(raw, type=_Error).error.message
+    except msgspec.DecodeError:
+        said = raw[:SHORT].decode(errors="replace")
+    if status in (401, 403):
+        raise Denied(
+            f"the gateway refuses the key ({status}): {said}",
+            hint="a pinned release needs a key with the roles infer and operate: `pilotage keys create`",
+        )
+    if status == 404:
+        raise NotFound(f"the gateway does not know {release}: {said}", hint="is it serving this workspace?")
+    return Reply(latency=latency, status=status, error=f"{status}: {said}"[:SHORT])
+
+
+@asynccontextmanager
+async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
+    """A TaskGroup whose first error of ours is raised as itself, for people do not read groups."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as faults:
+        ours = next(_ours(faults), None)
+        if ours is None:
+            raise
+        raise ours from None
+
+
+def _ours(faults: BaseExceptionGroup[BaseException]) -> Iterator[PilotageError]:
+    for fault in faults.exceptions:
+        if isinstance(fault, PilotageError):
+            yield fault
+        elif isinstance(fault, BaseExceptionGroup):
+            yield from _ours(fault)

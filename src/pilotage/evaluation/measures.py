@@ -1,0 +1,226 @@
+"""Measures: scores and replies become numbers with intervals, each of which may turn out not to be measurable.
+
+An unscored case is not wrong, so it takes no part in a value. But it might have been either, so an interval's lower end
+counts it as wrong and its upper end as right: what could not be scored can widen an interval and never narrow it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pilotage.errors import NotMeasured
+from pilotage.evaluation.client import SHORT, Reply
+from pilotage.records import Score
+from pilotage.spec.case import Case
+from pilotage.stats.interval import clopper_pearson_upper, mean_interval, paired_difference, wilson
+from pilotage.stats.quantile import quantile_interval, sample_needed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+CONFIDENCE = 0.95
+SAFETY = ("security", "privacy")
+"""Kinds of cases with a measure of their own; all others feed quality."""
+WORST = 10
+SLICES = 30
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measured number, in the shape that evidence has."""
+
+    measure: str
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    baseline: str = ""
+    confidence: float = CONFIDENCE
+    detail: dict[str, Any] = {}
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One case with the candidate's reply, its score, and the baseline's score (None: nothing to score by)."""
+
+    case: Case
+    reply: Reply
+    score: Score | None
+    before: Score | None = None
+
+    @property
+    def value(self) -> float | None:
+        return self.score.value if self.score else None
+
+    @property
+    def value_before(self) -> float | None:
+        return self.before.value if self.before else None
+
+
+def quality(judged: Sequence[Judged]) -> Measure:
+    """Return the share of right replies."""
+    cases = [one for one in judged if one.score and one.case.kind not in SAFETY]
+    right, scored = _counts(cases, "quality")
+    return Measure(
+        measure="quality",
+        value=right / scored,
+        low=wilson(right, len(cases), CONFIDENCE).low,
+        high=wilson(right + len(cases) - scored, len(cases), CONFIDENCE).high,
+        n=scored,
+        method="share of right replies, Wilson interval; unscored cases count as wrong at its lower end, right at its upper",
+        detail={
+            **_unscored(cases),
+            "without_expectation": sum(one.score is None for one in judged),
+            "slices": {
+                "kind": _slices(judged, lambda case: case.kind),
+                "scenario": _slices(judged, lambda case: case.scenario),
+            },
+            "worst": _worst(cases),
+        },
+    )
+
+
+def quality_difference(judged: Sequence[Judged], baseline: str) -> Measure:
+    """Return the difference of the shares of right replies, candidate minus baseline, on the same cases."""
+    cases = [one for one in judged if one.score and one.case.kind not in SAFETY]
+    pairs = [(one.value, one.value_before) for one in cases]
+    whole = [(now, before) for now, before in pairs if now is not None and before is not None]
+    if not whole:
+        raise NotMeasured(f"none of {len(cases)} cases was scored for both the candidate and {baseline}")
+    now, before = zip(*pairs, strict=True)
+    least = paired_difference(_filled(now, 0.0), _filled(before, 1.0), confidence=CONFIDENCE)
+    most = paired_difference(_filled(now, 1.0), _filled(before, 0.0), confidence=CONFIDENCE)
+    value = sum(now - before for now, before in whole) / len(whole)
+    return Measure(
+        measure="quality_difference",
+        value=value,
+        # Of a handful of pairs the interval is drawn to the middle, and would leave the value outside.
+        low=min(least.low, value),
+        high=max(most.high, value),
+        n=len(whole),
+        method="paired difference in the share of right replies, Agresti-Min interval; unscored cases count as the worst at each end",
+        baseline=baseline,
+        detail={
+            "unscored": len(pairs) - len(whole),
+            "candidate": sum(now for now, _ in whole) / len(whole),
+            "baseline": sum(before for _, before in whole) / len(whole),
+            "better": sum(now > before for now, before in whole),
+            "worse": sum(now < before for now, before in whole),
+        },
+    )
+
+
+def failures(judged: Sequence[Judged], kind: str) -> Measure:
+    """Return the share of this kind's cases that the candidate fails, with one-sided bounds."""
+    cases = [one for one in judged if one.score and one.case.kind == kind]
+    right, scored = _counts(cases, kind)
+    failed, count = scored - right, len(cases)
+    return Measure(
+        measure=kind,
+        value=failed / scored,
+        low=1 - clopper_pearson_upper(count - failed, count, CONFIDENCE),
+        high=clopper_pearson_upper(failed + count - scored, count, CONFIDENCE),
+        n=scored,
+        method="failure rate, one-sided Clopper-Pearson bounds; unscored cases count as failed at the upper one",
+        detail={**_unscored(cases), "failed": failed, "worst": _worst(cases)},
+    )
+
+
+def latency(replies: Sequence[Reply], concurrency: int) -> Measure:
+    """Return the 95th percentile in seconds of what it took to answer."""
+    seconds = [reply.latency for reply in replies if not reply.error]
+    found = quantile_interval(seconds, 0.95, CONFIDENCE)
+    if found is None:
+        needed = sample_needed(0.95, CONFIDENCE)
+        raise NotMeasured(
+            f"bounds on the 95th percentile need at least {needed} answers, and there were {len(seconds)}"
+        )
+    return Measure(
+        measure="latency",
+        value=found[0],
+        low=found[1],
+        high=found[2],
+        n=len(seconds),
+        method="95th percentile in seconds, interval by order statistics (no distribution assumed)",
+        detail={"concurrency": concurrency, "unanswered": len(replies) - len(seconds)},
+    )
+
+
+def cost(replies: Sequence[Reply], price: tuple[float, float] | None, currency: str) -> Measure:
+    """Return the mean money for one answered request; `price` is for a million (input, output) tokens."""
+    if price is None:
+        raise NotMeasured("the candidate's variant has no price; give it one: price = { input = 0.5, output = 1.5 }")
+    answered = [reply for reply in replies if not reply.error]
+    money = [
+        (reply.input_tokens * price[0] + reply.output_tokens * price[1]) / 1_000_000
+        for reply in answered
+        if reply.input_tokens is not None and reply.output_tokens is not None
+    ]
+    if len(money) < 2:
+        raise NotMeasured(f"{len(money)} of {len(answered)} replies say how many tokens they took; two are needed")
+    mean = mean_interval(money, CONFIDENCE)
+    return Measure(
+        measure="cost",
+        value=mean.value,
+        low=max(0.0, mean.low),
+        high=mean.high,
+        n=len(money),
+        method=f"mean {currency} a request, from the tokens of each reply and the declared price",
+        detail={"currency": currency, "price": list(price), "without_usage": len(answered) - len(money)},
+    )
+
+
+def _counts(cases: Sequence[Judged], kind: str) -> tuple[int, int]:
+    """Return (right, scored); raise NotMeasured where nothing was scored."""
+    if not cases:
+        raise NotMeasured(
+            f"there are no {kind} cases that say what a right reply holds; give them `required`, `forbidden`, `exact` or `contains`"
+        )
+    values = [one.value for one in cases if one.value is not None]
+    if not values:
+        reason, _ = _reasons(cases).most_common(1)[0]
+        raise NotMeasured(f"none of {len(cases)} {kind} cases could be scored, most often because: {reason}")
+    return sum(value == 1 for value in values), len(values)
+
+
+def _filled(values: Sequence[float | None], unscored: float) -> list[float]:
+    return [unscored if value is None else value for value in values]
+
+
+def _reasons(cases: Sequence[Judged]) -> Counter[str]:
+    return Counter(one.score.why for one in cases if one.score and one.score.value is None)
+
+
+def _unscored(cases: Sequence[Judged]) -> dict[str, Any]:
+    reasons = _reasons(cases)
+    return {"unscored": reasons.total(), "unscored_because": dict(reasons.most_common(WORST))}
+
+
+def _slices(judged: Sequence[Judged], label: Callable[[Case], str]) -> dict[str, dict[str, float]]:
+    """Return right, scored and unscored by label, of the most frequent labels."""
+    counts: dict[str, Counter[str]] = {}
+    for one in judged:
+        if one.score and label(one.case):
+            name = "unscored" if one.value is None else "right" if one.value == 1 else "wrong"
+            counts.setdefault(label(one.case), Counter())[name] += 1
+    largest = sorted(counts, key=lambda name: (-counts[name].total(), name))[:SLICES]
+    return {name: {key: counts[name][key] for key in ("right", "wrong", "unscored")} for name in largest}
+
+
+def _worst(cases: Sequence[Judged]) -> list[dict[str, Any]]:
+    """Return wrong replies, first those to cases that the baseline gets right. Texts are the case file's own."""
+    wrong = [one for one in cases if one.value is not None and one.value < 1]
+    wrong.sort(key=lambda one: (-(one.value_before or 0.0), one.value, one.case.id))
+    return [
+        {
+            "case": one.case.id,
+            "kind": one.case.kind,
+            "question": one.case.text[:SHORT],
+            "reply": (one.reply.text or "")[:SHORT],
+            "why": one.score.why if one.score else "",
+            "baseline": one.value_before,
+        }
+        for one in wrong[:WORST]
+    ]

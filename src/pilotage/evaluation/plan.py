@@ -1,0 +1,90 @@
+"""What is to be evaluated: asked of governance by commands, wherever they run."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pilotage.errors import Conflict, NotMeasured
+from pilotage.evaluation.dataset import load_cases, take_evenly
+from pilotage.spec.case import Case
+
+Command = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Runs one command by name and arguments: on the workspace itself or through the control API. It may block."""
+
+
+class CaseFile(msgspec.Struct, frozen=True):
+    path: str
+    digest: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`candidate` and `baseline` are references of releases, empty where there is none; `spec` is the registered file."""
+
+    use_case: str
+    charter: str
+    candidate: str = ""
+    baseline: str = ""
+    spec: dict[str, Any] = {}
+    cases: tuple[CaseFile, ...] = ()
+
+    def price(self, release: str) -> tuple[float, float] | None:
+        """Return the money for a million (input, output) tokens that the file declares for this release's variant."""
+        variant = release.partition("/")[2].partition("@")[0]
+        price = self.spec.get("variants", {}).get(variant, {}).get("price")
+        return (price["input"], price["output"]) if price else None
+
+    @property
+    def currency(self) -> str:
+        return str((self.spec.get("budget") or {}).get("currency", "EUR"))
+
+
+class Cases(msgspec.Struct, frozen=True, kw_only=True):
+    """The cases taken, out of how many, and the digest of the data they are from (64 hex digits)."""
+
+    taken: tuple[Case, ...]
+    of: int
+    digest: str
+
+
+async def call(command: Command, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run a command without holding the event loop."""
+    return await asyncio.to_thread(command, name, arguments)
+
+
+async def fetch_plan(command: Command, use_case: str) -> Plan:
+    """Return the plan; raise NotMeasured where there is no candidate to measure."""
+    plan = msgspec.convert(await call(command, "evaluation_plan", {"use_case": use_case}), Plan)
+    if not plan.candidate:
+        raise NotMeasured(
+            f"{use_case} has no candidate to measure",
+            hint='name one in usecase.toml (candidate = "...") and `pilotage apply` the folder',
+        )
+    return plan
+
+
+async def fetch_cases(command: Command, plan: Plan, most: int | None = None) -> Cases:
+    """Return the cases, at most as many as the file and the caller allow; raise NotMeasured where there are none."""
+    files = []
+    for file in sorted(plan.cases, key=lambda file: file.path):
+        data = base64.b64decode((await call(command, "blob", {"digest": file.digest}))["data"])
+        if hashlib.sha256(data).hexdigest() != file.digest:
+            raise Conflict(f"{file.path} is not what was registered: its digest differs", hint="apply the folder again")
+        files.append((file.path, data))
+    cases = load_cases(files)
+    if not cases:
+        raise NotMeasured(
+            f"{plan.use_case} has no cases",
+            hint='write some in cases/*.jsonl and name them in usecase.toml: [evaluation] cases = ["cases/*.jsonl"]',
+        )
+    limits = [limit for limit in (most, (plan.spec.get("evaluation") or {}).get("max_cases")) if limit is not None]
+    taken = take_evenly(cases, min(limits, default=None))
+    digest = hashlib.sha256("\n".join(file.digest for file in sorted(plan.cases, key=lambda file: file.path)).encode())
+    if len(taken) < len(cases):
+        digest.update(f"\n{len(taken)} of {len(cases)}".encode())
+    return Cases(taken=tuple(taken), of=len(cases), digest=digest.hexdigest())

@@ -1,0 +1,147 @@
+"""One evaluation: candidate and baseline over the same cases, through a real gateway, into evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pilotage.errors import Conflict, NotMeasured, WrongCall
+from pilotage.evaluation.answers import Answers
+from pilotage.evaluation.client import GatewayClient
+from pilotage.evaluation.dataset import answer_key
+from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.measures import (
+    SAFETY,
+    Judged,
+    Measure,
+    cost,
+    failures,
+    latency,
+    quality,
+    quality_difference,
+)
+from pilotage.evaluation.plan import Cases, Command, Plan, fetch_cases, fetch_plan
+from pilotage.evaluation.scorers import score_case
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pilotage.records import Score
+    from pilotage.spec.case import Case
+
+Progress = Callable[[str, int, int], None]
+"""Told (what is being done, how many are done, of how many)."""
+
+
+async def evaluate(
+    command: Command,
+    gateway: str,
+    key: str,
+    use_case: str,
+    *,
+    progress: Progress | None = None,
+    max_cases: int | None = None,
+    concurrency: int = 8,
+) -> dict[str, Any]:
+    """Measure the candidate against the baseline on the use case's own cases and record evidence of it.
+
+    `gateway` is a base URL, `key` a secret with the roles infer and operate. Return plain data: the measures with
+    their intervals, what could not be measured and why, and a `summary` in a sentence. Raise NotMeasured, with nothing
+    recorded, where there is no candidate, no case, no gateway, or no reply that could be scored. When interrupted, the
+    answers so far are kept, no evidence is recorded, and the next run goes on from there.
+    """
+    if concurrency < 1 or (max_cases is not None and max_cases < 1):
+        raise WrongCall("concurrency and max_cases are at least 1")
+    plan = await fetch_plan(command, use_case)
+    cases = await fetch_cases(command, plan, max_cases)
+    baseline = plan.baseline if plan.baseline != plan.candidate else ""
+    told = progress or (lambda _what, _done, _of: None)
+    async with GatewayClient(gateway, key, source="evaluation") as client:
+        await client.check()
+        answers = Answers(command, plan.candidate)
+        await answers.collect(client, cases.taken, concurrency, partial(told, "candidate"))
+        before = Answers(command, baseline)
+        if baseline:
+            await before.collect(client, cases.taken, concurrency, partial(told, "baseline"))
+    judged = await _judge(cases.taken, answers, before if baseline else None)
+    measures, missing = _measure(plan, baseline, judged, answers, concurrency)
+    now = await fetch_plan(command, use_case)
+    if (now.candidate, now.charter, now.cases) != (plan.candidate, plan.charter, plan.cases):
+        raise Conflict(
+            f"{use_case} was changed while it was evaluated, so nothing was recorded",
+            hint="run it again: answers that are still good cost nothing",
+        )
+    evidence = await record(command, plan, measures, cases.digest)
+    return {
+        **outcome(plan, measures, missing, evidence),
+        "baseline": baseline,
+        "cases": len(cases.taken),
+        "cases_of": cases.of,
+        "data": cases.digest,
+        "asked": len(answers.replies) - answers.kept + len(before.replies) - before.kept,
+        "kept": answers.kept + before.kept,
+        "unscored": sum(one.score is not None and one.value is None for one in judged),
+        "summary": _summary(plan, baseline, cases, measures, missing),
+    }
+
+
+async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None) -> list[Judged]:
+    async def score(case: Case, by: Answers) -> Score | None:
+        return await score_case(case, by.replies[answer_key(case)], by.release)
+
+    return [
+        Judged(
+            case=case,
+            reply=answers.replies[answer_key(case)],
+            score=await score(case, answers),
+            before=await score(case, before) if before else None,
+        )
+        for case in cases
+    ]
+
+
+def _measure(
+    plan: Plan, baseline: str, judged: Sequence[Judged], answers: Answers, concurrency: int
+) -> tuple[list[Measure], dict[str, str]]:
+    """Return what was measured, and why the rest was not; raise NotMeasured where no reply could be scored."""
+    replies = list(answers.replies.values())
+    wanted: dict[str, Callable[[], Measure]] = {"quality": partial(quality, judged)}
+    if baseline:
+        wanted["quality_difference"] = partial(quality_difference, judged, baseline)
+    wanted |= {kind: partial(failures, judged, kind) for kind in SAFETY}
+    wanted["latency"] = partial(latency, replies, concurrency)
+    wanted["cost"] = partial(cost, replies, plan.price(plan.candidate), plan.currency)
+    measures, missing = [], {}
+    for name, measure in wanted.items():
+        try:
+            measures.append(measure())
+        except NotMeasured as fault:
+            missing[name] = fault.message
+    if not {"quality", *SAFETY} & {measure.measure for measure in measures}:
+        raise NotMeasured(f"{plan.candidate} could not be measured: {missing['quality']}", hint="nothing was recorded")
+    return measures, missing
+
+
+def _summary(plan: Plan, baseline: str, cases: Cases, measures: Sequence[Measure], missing: dict[str, str]) -> str:
+    by_name = {measure.measure: measure for measure in measures}
+    parts = []
+    if "quality" in by_name:
+        part = f"{plan.candidate} is right in {by_name['quality'].value:.1%} of {by_name['quality'].n} cases"
+        if "quality_difference" in by_name:
+            difference = by_name["quality_difference"]
+            part += (
+                f", {difference.value * 100:+.1f} points against {baseline}"
+                f" ({difference.low * 100:+.1f} to {difference.high * 100:+.1f})"
+            )
+        parts.append(part)
+    else:
+        parts.append(f"{plan.candidate} was asked {len(cases.taken)} cases")
+    parts += [
+        f"fails {by_name[kind].value:.1%} of {by_name[kind].n} {kind} cases (at most {by_name[kind].high:.1%})"
+        for kind in SAFETY
+        if kind in by_name
+    ]
+    if missing:
+        parts.append(f"not measured: {', '.join(missing)}")
+    return "; ".join(parts) + "."

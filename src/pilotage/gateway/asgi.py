@@ -1,0 +1,112 @@
+"""The gateway as one ASGI application: paths, refusals, figures. No framework: it is the hot path."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from pilotage.clock import SECOND, Clock, new_id
+from pilotage.errors import RequestError
+from pilotage.gateway.chat import Chat
+from pilotage.gateway.feedback import Commit, FeedbackDoor
+from pilotage.gateway.metrics import CONTENT_TYPE, Figures
+from pilotage.gateway.wire import ClientGone, Incoming, refused
+from pilotage.serving.outcome import CLIENT_GONE
+from pilotage.serving.serve import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from pilotage.gateway.door import Door
+    from pilotage.gateway.recorder import Recorder
+    from pilotage.gateway.wire import Receive, Send
+    from pilotage.store.base import SpoolWriter
+    from pilotage.upstream.base import Upstreams
+
+    Handler = Callable[[Incoming], Awaitable[None]]
+
+_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_MODELS = "/v1/models"
+
+
+class Gateway:
+    def __init__(
+        self, door: Door, upstreams: Upstreams, recorder: Recorder, spool: SpoolWriter, clock: Clock, *, worker: str
+    ) -> None:
+        self._door = door
+        self._recorder = recorder
+        self._clock = clock
+        self._figures = Figures(worker)
+        self._commit = Commit(spool)
+        self._paths: dict[str, dict[str, Handler]] = {
+            "/v1/chat/completions": {"POST": Chat(door, Server(upstreams, recorder, clock), clock).handle},
+            "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
+            _MODELS: {"GET": self._models},
+            "/healthz": {"GET": self._healthz},
+            "/readyz": {"GET": self._readyz},
+            "/metrics": {"GET": self._metrics},
+        }
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        incoming = Incoming(scope, receive, send)
+        given = incoming.header(b"x-request-id")
+        incoming.out["x-request-id"] = given if _REQUEST_ID.fullmatch(given) else new_id(self._clock)
+        path = _MODELS if incoming.path.startswith(_MODELS + "/") else incoming.path
+        began = time.monotonic()
+        self._figures.in_flight += 1
+        try:
+            await self._handler(path, incoming)(incoming)
+        except RequestError as fault:
+            await incoming.refuse(fault)
+        except ClientGone:
+            incoming.status = CLIENT_GONE
+        finally:
+            self._figures.in_flight -= 1
+            known = path if path in self._paths else "other"
+            self._figures.seen(known, incoming.status or 500, time.monotonic() - began)
+
+    async def close(self) -> None:
+        """Wait for feedback that is being written."""
+        await self._commit.close()
+
+    def _handler(self, path: str, incoming: Incoming) -> Handler:
+        methods = self._paths.get(path)
+        if methods is None:
+            raise refused(404, f"there is nothing at {path}; see /v1/models for what can be asked", code="not_found")
+        handler = methods.get("GET" if incoming.method == "HEAD" else incoming.method)
+        if handler is None:
+            incoming.out["allow"] = ", ".join(methods)
+            raise refused(405, f"{path} takes {', '.join(methods)}, not {incoming.method}", code="method_not_allowed")
+        return handler
+
+    async def _models(self, incoming: Incoming) -> None:
+        names = self._door.seen_by(self._door.key(incoming))
+        created = self._clock.now() // SECOND
+        models = [{"id": name, "object": "model", "created": created, "owned_by": "pilotage"} for name in names]
+        wanted = incoming.path.removeprefix(_MODELS).strip("/")
+        if not wanted:
+            await incoming.reply_json(200, {"object": "list", "data": models})
+            return
+        found = next((model for model in models if model["id"] == wanted), None)
+        if found is None:
+            raise refused(404, f"no use case {wanted!r} for this API key", code="model_not_found", param="model")
+        await incoming.reply_json(200, found)
+
+    async def _healthz(self, incoming: Incoming) -> None:
+        await incoming.reply_json(200, {"status": "ok"})
+
+    async def _readyz(self, incoming: Incoming) -> None:
+        faults = []
+        if self._door.table is None:
+            faults.append("what serves is not loaded yet")
+        if self._recorder.losing:
+            faults.append("events cannot be recorded: is the workspace's disk full?")
+        status = "not ready" if faults else "ready"
+        body = {"status": status, "faults": faults, "lost": self._recorder.lost, "dropped": self._recorder.dropped}
+        await incoming.reply_json(503 if faults else 200, body)
+
+    async def _metrics(self, incoming: Incoming) -> None:
+        routes = len(self._door.table.routes) if self._door.table else 0
+        text = self._figures.text(lost=self._recorder.lost, dropped=self._recorder.dropped, routes=routes)
+        await incoming.reply(200, text, CONTENT_TYPE)

@@ -1,0 +1,100 @@
+"""Every command by name: the one door through which the command line, the control API and the console act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from pilotage.access import Role
+from pilotage.errors import Denied, WrongCall
+from pilotage.governance import approvals, evidence, history, keys, overview, promotion, registration
+from pilotage.governance.context import Context, require
+from pilotage.governance.decisions import record_decision
+
+if TYPE_CHECKING:
+    from pilotage.access import Actor
+
+__all__ = ["COMMANDS", "Command", "Context", "Reach", "record_decision", "run"]
+
+
+class Reach(Enum):
+    """What a command acts on, and so which keys may call it."""
+
+    USE_CASE = "the use case in its arguments"
+    WORKSPACE = "the whole workspace: a key of some use cases is refused"
+    OWN = "what the command itself checks, or leaves out, by the actor's use cases"
+
+
+class Command(NamedTuple):
+    function: Callable[[Context, Actor, Any], dict[str, Any]]
+    roles: tuple[Role, ...]
+    arguments: type[msgspec.Struct]
+    reach: Reach = Reach.USE_CASE
+
+
+OPERATE = (Role.OPERATE,)
+READ = overview.READERS
+ADMIN = (Role.ADMIN,)
+
+COMMANDS: dict[str, Command] = {
+    "apply": Command(registration.apply, OPERATE, registration.Apply, Reach.OWN),
+    "status": Command(overview.status, READ, overview.Status, Reach.OWN),
+    "promote": Command(promotion.promote, OPERATE, promotion.Promote),
+    "approve": Command(approvals.approve, (Role.APPROVE,), approvals.Approve),
+    "pause": Command(promotion.pause, OPERATE, promotion.Because),
+    "resume": Command(promotion.resume, OPERATE, promotion.Because),
+    "rollback": Command(promotion.rollback, OPERATE, promotion.Because),
+    "retire": Command(promotion.retire, OPERATE, promotion.Because),
+    "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
+    "evidence": Command(evidence.evidence, READ, evidence.Evidence),
+    "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),
+    "blob": Command(evidence.blob, OPERATE, evidence.Blob, Reach.OWN),
+    "results": Command(evidence.results, OPERATE, evidence.Results, Reach.WORKSPACE),
+    "record_results": Command(evidence.record_results, OPERATE, evidence.RecordResults, Reach.WORKSPACE),
+    "ledger": Command(history.ledger, READ, history.Ledger, Reach.OWN),
+    "ledger_verify": Command(history.ledger_verify, READ, history.LedgerVerify, Reach.WORKSPACE),
+    "keys_create": Command(keys.keys_create, ADMIN, keys.KeysCreate, Reach.WORKSPACE),
+    "keys_list": Command(keys.keys_list, ADMIN, keys.KeysList, Reach.WORKSPACE),
+    "keys_revoke": Command(keys.keys_revoke, ADMIN, keys.KeysRevoke, Reach.WORKSPACE),
+}
+
+
+def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run one command and return plain JSON data.
+
+    Raise WrongCall for an unknown command or arguments that do not fit, Denied for a role or use case that the actor
+    lacks, and whatever the command itself refuses.
+    """
+    command = COMMANDS.get(name)
+    if command is None:
+        raise WrongCall(f"there is no command {name!r}", hint=f"there are: {', '.join(COMMANDS)}")
+    _may_call(actor, command)
+    given = _checked(name, command, arguments)
+    match command.reach:
+        case Reach.USE_CASE:
+            require(actor, command.roles, given.use_case)
+        case Reach.WORKSPACE:
+            require(actor, command.roles)
+        case Reach.OWN:
+            pass
+    return command.function(context, actor, given)
+
+
+def _may_call(actor: Actor, command: Command) -> None:
+    if Role.ADMIN not in actor.roles and not any(role in actor.roles for role in command.roles):
+        wanted = " or ".join(command.roles)
+        raise Denied(f"{actor.id} lacks the role {wanted}", hint="use a key that has it: `pilotage keys create`")
+
+
+def _checked(name: str, command: Command, arguments: dict[str, Any]) -> Any:
+    try:
+        return msgspec.convert(arguments, command.arguments)
+    except msgspec.ValidationError as fault:
+        fields = ", ".join(
+            field.name if field.required else f"{field.name} (optional)"
+            for field in msgspec.structs.fields(command.arguments)
+        )
+        raise WrongCall(f"{name}: {fault}", hint=f"its arguments are: {fields or 'none'}") from None

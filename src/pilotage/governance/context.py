@@ -1,0 +1,36 @@
+"""What every command is given: the store, the clock, and who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pilotage.errors import Denied
+
+if TYPE_CHECKING:
+    from pilotage.access import Actor, Role
+    from pilotage.clock import Clock
+    from pilotage.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    store: Store
+    clock: Clock
+
+
+def require(actor: Actor, roles: tuple[Role, ...], use_case: str = "") -> None:
+    """Raise Denied unless the actor has one of the roles on this use case (empty: on the whole workspace)."""
+    if any(actor.allows(role, use_case) for role in roles):
+        return
+    wanted = " or ".join(roles)
+    if not any(role in actor.roles for role in roles):
+        raise Denied(
+            f"{actor.id} lacks the role {wanted}", hint="use a key that has it: `pilotage keys create --role ...`"
+        )
+    if use_case:
+        raise Denied(f"{actor.id} may not act on {use_case}", hint=f"it is for {', '.join(actor.use_cases)} only")
+    raise Denied(
+        f"{actor.id} is for {', '.join(actor.use_cases)} only, and this concerns the whole workspace",
+        hint="use a key without use cases of its own, or name one of them",
+    )

@@ -1,0 +1,141 @@
+"""Evidence and what evaluations need: the plan, the files, answers that were paid for already."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from pilotage.clock import new_id
+from pilotage.errors import Denied, NotFound, Refused, WrongCall
+from pilotage.governance import ledger, standing
+from pilotage.records import Evidence as Fact
+from pilotage.spec.pattern import matching
+
+if TYPE_CHECKING:
+    from pilotage.access import Actor
+    from pilotage.governance.context import Context
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One measured fact; `low` and `high` bound `value`, `data` is the digest of what it was measured on."""
+
+    use_case: str
+    release: str
+    measure: Text
+    value: float
+    low: float
+    high: float
+    n: Annotated[int, msgspec.Meta(ge=0)]
+    method: Text
+    data: str
+    baseline: str = ""
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+    detail: dict[str, Any] = {}
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: str
+    release: str = ""
+
+
+class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: str
+
+
+class Blob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    digest: str
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    run: Text
+
+
+class RecordResults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    run: Text
+    results: dict[str, dict[str, Any]]
+
+
+def record_evidence(context: Context, actor: Actor, arguments: RecordEvidence) -> dict[str, Any]:
+    """Put one measured fact on record, under the present charter. All of it stays; the newest counts."""
+    if not all(map(math.isfinite, (arguments.value, arguments.low, arguments.high))):
+        raise WrongCall("value, low and high must be finite", hint="what could not be measured is not evidence")
+    if arguments.low > arguments.high:
+        raise WrongCall(f"low ({arguments.low:g}) is above high ({arguments.high:g})")
+    now = context.clock.now()
+    with context.store.write() as tx:
+        stands = standing.standing(tx, arguments.use_case, serving=True)
+        known = tx.releases.of(arguments.use_case)
+        for release in filter(None, (arguments.release, arguments.baseline)):
+            if release not in known:
+                raise NotFound(
+                    f"{arguments.use_case} has no release {release}",
+                    hint=f"the candidate is {stands.status.candidate or 'none'}",
+                )
+        fact = Fact(
+            id=new_id(context.clock),
+            charter=stands.status.charter,
+            at=now,
+            actor=actor.id,
+            **msgspec.structs.asdict(arguments),
+        )
+        tx.evidence.put(fact)
+        detail = msgspec.to_builtins(fact)
+        entry = ledger.append(tx, at=now, actor=actor.id, action="evidence", use_case=arguments.use_case, detail=detail)
+        return {"id": fact.id, "use_case": fact.use_case, "release": fact.release, "ledger": entry.seq}
+
+
+def evidence(context: Context, _: Actor, arguments: Evidence) -> dict[str, Any]:
+    """Return all evidence, oldest first; `counts` says whether it is of the present charter."""
+    with context.store.read() as tx:
+        status = standing.standing(tx, arguments.use_case).status
+        facts = tx.evidence.of(arguments.use_case, release=arguments.release)
+        return {"evidence": [{**msgspec.structs.asdict(f), "counts": f.charter == status.charter} for f in facts]}
+
+
+def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> dict[str, Any]:
+    """Return what an evaluation measures: the candidate, what it is compared with, and the case files."""
+    with context.store.read() as tx:
+        stands = standing.standing(tx, arguments.use_case, serving=True)
+        registered, spec = stands.registered, stands.spec
+        paths = {path for pattern in spec.evaluation.cases for path in matching(pattern, registered.files)}
+        return {
+            "use_case": registered.name,
+            "charter": registered.charter,
+            "candidate": stands.status.candidate,
+            "baseline": stands.status.live,
+            "spec": registered.spec,
+            "cases": [{"path": path, "digest": registered.files[path]} for path in sorted(paths)],
+        }
+
+
+def blob(context: Context, actor: Actor, arguments: Blob) -> dict[str, Any]:
+    """Return a registered file's bytes; a key of some use cases sees only the files of these."""
+    with context.store.read() as tx:
+        if actor.use_cases:
+            mine = (tx.use_cases.get(name) for name in actor.use_cases)
+            if not any(registered and arguments.digest in registered.files.values() for registered in mine):
+                raise Denied(f"{actor.id} may not see this file", hint="it belongs to none of its use cases")
+        data = tx.blobs.get(arguments.digest)
+    if data is None:
+        raise NotFound(f"there is no file {arguments.digest}", hint="`evaluation_plan` lists a use case's files")
+    return {"data": base64.b64encode(data).decode()}
+
+
+def results(context: Context, _: Actor, arguments: Results) -> dict[str, Any]:
+    with context.store.read() as tx:
+        return {"results": tx.results.get(arguments.run)}
+
+
+def record_results(context: Context, _: Actor, arguments: RecordResults) -> dict[str, Any]:
+    """Keep finished answers, so that nothing is paid for twice; an answer that is there already stays."""
+    if not arguments.results:
+        raise Refused("no results were given", hint="send {case: result}")
+    with context.store.write() as tx:
+        for case, result in arguments.results.items():
+            tx.results.put(arguments.run, case, result)
+    return {"run": arguments.run, "recorded": len(arguments.results)}

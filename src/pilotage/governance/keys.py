@@ -1,0 +1,91 @@
+"""Keys: the secret is shown once, only its digest is stored, and the ledger tells of every one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from pilotage import access
+from pilotage.access import Key, Role
+from pilotage.errors import NotFound, Refused, WrongCall
+from pilotage.governance import ledger
+
+if TYPE_CHECKING:
+    from pilotage.access import Actor
+    from pilotage.governance.context import Context
+
+UseCaseName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1)]
+    use_cases: tuple[UseCaseName, ...] = ()
+    expires: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class KeysRevoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: str
+
+
+def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[str, Any]:
+    """Make a key and return its secret, which nobody can ever read again."""
+    now = context.clock.now()
+    if arguments.expires and arguments.expires <= now:
+        raise WrongCall("expires lies in the past", hint="microseconds since 1970, or 0 for a key that never expires")
+    key_id, secret = access.new_secret()
+    key = Key(
+        id=key_id,
+        name=arguments.name,
+        digest=access.digest(secret),
+        roles=tuple(dict.fromkeys(arguments.roles)),
+        created=now,
+        use_cases=tuple(dict.fromkeys(arguments.use_cases)),
+        expires=arguments.expires,
+    )
+    with context.store.write() as tx:
+        tx.keys.put(key)
+        detail = _shown(key)
+        entry = ledger.append(tx, at=now, actor=actor.id, action="key_create", detail=detail)
+    return {**detail, "secret": secret, "ledger": entry.seq}
+
+
+def keys_list(context: Context, _: Actor, __: KeysList) -> dict[str, Any]:
+    with context.store.read() as tx:
+        return {"keys": [_shown(key) for key in tx.keys.all()]}
+
+
+def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[str, Any]:
+    """Make a key useless at once; it stays on record."""
+    now = context.clock.now()
+    with context.store.write() as tx:
+        key = tx.keys.get(arguments.id)
+        if key is None:
+            raise NotFound(f"there is no key {arguments.id!r}", hint="`pilotage keys list` shows ids")
+        if key.revoked:
+            raise Refused(f"key {key.id} ({key.name}) is revoked already")
+        key = msgspec.structs.replace(key, revoked=now)
+        tx.keys.put(key)
+        detail = _shown(key)
+        entry = ledger.append(tx, at=now, actor=actor.id, action="key_revoke", detail=detail)
+    return {**detail, "ledger": entry.seq}
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    """Return everything but the digest."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "roles": [role.value for role in key.roles],
+        "use_cases": list(key.use_cases),
+        "created": key.created,
+        "expires": key.expires,
+        "revoked": key.revoked,
+    }

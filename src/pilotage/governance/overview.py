@@ -1,0 +1,86 @@
+"""How every use case stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pilotage.access import Role
+from pilotage.governance import standing
+from pilotage.governance.context import require
+from pilotage.governance.promotion import gate_of
+
+if TYPE_CHECKING:
+    from pilotage.access import Actor
+    from pilotage.governance.context import Context
+    from pilotage.governance.standing import Standing
+    from pilotage.store.base import Transaction
+
+READERS = (Role.OPERATE, Role.APPROVE)
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Empty: every use case that the actor may see."""
+
+    use_case: str = ""
+
+
+def status(context: Context, actor: Actor, arguments: Status) -> dict[str, Any]:
+    now = context.clock.now()
+    with context.store.read() as tx:
+        if arguments.use_case:
+            require(actor, READERS, arguments.use_case)
+            names = [arguments.use_case]
+        else:
+            names = [name for name in tx.use_cases.names() if any(actor.allows(role, name) for role in READERS)]
+        return {"use_cases": [_shown(tx, standing.standing(tx, name), now) for name in names]}
+
+
+def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
+    status, spec = stands.status, stands.spec
+    door = gate_of(tx, stands, now)
+    return {
+        "use_case": status.use_case,
+        "owner": spec.owner,
+        "objective": spec.objective,
+        "tier": spec.tier,
+        "unit": spec.unit,
+        "charter": status.charter,
+        "stage": str(status.stage),
+        "stage_since": status.stage_since,
+        "live": status.live,
+        "candidate": status.candidate,
+        "previous": status.previous,
+        "paused": status.paused,
+        "retired": status.retired,
+        "rollout": _rollout(stands),
+        "gate": door.as_json() if door else None,
+        "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
+        "version": status.version,
+    }
+
+
+def _rollout(stands: Standing) -> dict[str, Any] | None:
+    rollout = stands.status.rollout
+    if rollout is None:
+        return None
+    last = rollout.last
+    return {
+        "id": rollout.id,
+        "candidate": rollout.candidate,
+        "baseline": rollout.baseline,
+        "phase": str(rollout.phase),
+        "step": rollout.step,
+        "share": rollout.share,
+        "shares": list(rollout.shares),
+        "steps": [msgspec.to_builtins(step.model_dump(mode="json")) for step in stands.spec.rollout.steps],
+        "started": rollout.started,
+        "step_since": rollout.step_since,
+        "generation": rollout.generation,
+        "looks": rollout.looks,
+        "readings": {name: msgspec.structs.asdict(reading) for name, reading in rollout.readings.items()},
+        "last": None
+        if last is None
+        else {"action": str(last.action), "reason": last.reason, "at": last.at, "actor": last.actor},
+    }

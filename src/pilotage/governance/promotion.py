@@ -1,0 +1,155 @@
+"""Moving on and moving back: promote, pause, resume, roll back, retire, and how everything stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pilotage.clock import new_id
+from pilotage.decision import moves
+from pilotage.decision.gate import gate, next_stage
+from pilotage.decision.transition import follow
+from pilotage.errors import GateClosed, Refused
+from pilotage.governance import standing
+from pilotage.status import Action, Decision, Stage
+
+if TYPE_CHECKING:
+    from pilotage.access import Actor
+    from pilotage.decision.criterion import Gate
+    from pilotage.governance.context import Context
+    from pilotage.governance.standing import Standing
+    from pilotage.records import LedgerEntry
+    from pilotage.status import UseCaseStatus
+    from pilotage.store.base import Transaction
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: str
+    dry_run: bool = False
+    reason: str = ""
+
+
+class Because(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: str
+    reason: str = ""
+
+
+def gate_of(tx: Transaction, stands: Standing, now: int) -> Gate | None:
+    """Return the gate that the candidate stands before, or None without a candidate."""
+    status = stands.status
+    if not status.candidate:
+        return None
+    return gate(
+        stands.spec,
+        status,
+        next_stage(status.stage),
+        evidence=tx.evidence.of(status.use_case, release=status.candidate),
+        approvals=tx.approvals.of(status.use_case, release=status.candidate),
+        now=now,
+    )
+
+
+def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any]:
+    """Move the candidate one stage on if its gate is open. `dry_run` shows the gate and moves nothing."""
+    now = context.clock.now()
+    with context.store.read() if arguments.dry_run else context.store.write() as tx:
+        stands = standing.standing(tx, arguments.use_case, serving=True)
+        status, spec = stands.status, stands.spec
+        door = gate_of(tx, stands, now)
+        if door is None:
+            raise Refused(
+                f"{status.use_case} has no candidate to promote",
+                hint="name one in usecase.toml and `pilotage apply` the folder; a release that was ended needs a change",
+            )
+        result = {
+            "use_case": status.use_case,
+            "from": str(status.stage),
+            "to": str(door.stage),
+            "gate": door.as_json(),
+            "done": False,
+        }
+        if arguments.dry_run:
+            return result
+        if not door.open:
+            hint = " ".join(criterion.opens_with for criterion in door.closed_by)
+            raise GateClosed(door.says, gate=door.as_json(), hint=hint)
+        if door.stage is Stage.PRODUCTION:
+            reason = arguments.reason or "every criterion of the gate into production is met"
+            after = follow(status, Decision(action=Action.PROMOTE, reason=reason, at=now, actor=actor.id))
+        else:
+            after = moves.forward(spec, status, rollout=new_id(context.clock), now=now)
+        detail: dict[str, Any] = {
+            "from": str(status.stage),
+            "to": str(door.stage),
+            "release": status.candidate,
+            "charter": status.charter,
+            "reason": arguments.reason,
+            "gate": door.as_json(),
+        }
+        if after.rollout is not None and after.stage is Stage.CANARY:
+            detail["rollout"] = after.rollout.id
+            detail["shares"] = list(after.rollout.shares)
+        standing.write(tx, after, at=now, actor=actor.id, action="promote", detail=detail)
+        return {**result, "done": True}
+
+
+def pause(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
+    """Keep the split as it is: nothing advances until `resume`. Harm still rolls back."""
+    with context.store.write() as tx:
+        return _follow(context, tx, actor, arguments, Action.PAUSE)
+
+
+def resume(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
+    """Let the rollout go on."""
+    with context.store.write() as tx:
+        return _follow(context, tx, actor, arguments, Action.RESUME)
+
+
+def rollback(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
+    """End a rollout with everybody on its baseline; without one, serve the release that was live before."""
+    now = context.clock.now()
+    with context.store.write() as tx:
+        status = standing.standing(tx, arguments.use_case, serving=True).status
+        if moves.rolling_out(status):
+            return _follow(context, tx, actor, arguments, Action.ROLL_BACK)
+        reason = arguments.reason or f"roll back by {actor.id}"
+        after = moves.live_rolled_back(status, reason=reason, now=now)
+        detail = {"release": status.live, "live": after.live, "reason": reason}
+        entry = standing.write(tx, after, at=now, actor=actor.id, action=Action.ROLL_BACK.value, detail=detail)
+        return _stands(after, entry)
+
+
+def retire(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
+    """Stop serving a use case for good; what happened stays on record."""
+    now = context.clock.now()
+    with context.store.write() as tx:
+        status = standing.standing(tx, arguments.use_case).status
+        reason = arguments.reason or f"retire by {actor.id}"
+        after = moves.retired(status, reason=reason, now=now)
+        detail = {"release": status.live, "candidate": status.candidate, "reason": reason}
+        return _stands(after, standing.write(tx, after, at=now, actor=actor.id, action="retire", detail=detail))
+
+
+def _follow(context: Context, tx: Transaction, actor: Actor, arguments: Because, action: Action) -> dict[str, Any]:
+    """Do by hand what the controller could decide."""
+    now = context.clock.now()
+    status = standing.standing(tx, arguments.use_case, serving=True).status
+    reason = arguments.reason or f"{action.value.replace('_', ' ')} by {actor.id}"
+    after = follow(status, Decision(action=action, reason=reason, at=now, actor=actor.id))
+    rollout = status.rollout.id if status.rollout is not None and moves.rolling_out(status) else ""
+    detail = {"release": status.candidate, "reason": reason, "rollout": rollout}
+    return _stands(after, standing.write(tx, after, at=now, actor=actor.id, action=action.value, detail=detail))
+
+
+def _stands(status: UseCaseStatus, entry: LedgerEntry) -> dict[str, Any]:
+    share = status.rollout.share if status.rollout is not None and moves.rolling_out(status) else 0
+    return {
+        "use_case": status.use_case,
+        "live": status.live,
+        "candidate": status.candidate,
+        "stage": str(status.stage),
+        "paused": status.paused,
+        "share": share,
+        "ledger": entry.seq,
+    }

@@ -1,0 +1,64 @@
+"""What the workers serve of one use case, compiled from where it stands."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pilotage.errors import NotFound
+from pilotage.spec.route import Allocation, MetricDoor, Route
+from pilotage.status import Phase
+
+if TYPE_CHECKING:
+    from pilotage.spec.metric import Metric
+    from pilotage.spec.use_case import UseCase
+    from pilotage.status import UseCaseStatus
+    from pilotage.store.base import Registered, Transaction
+
+
+def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered, spec: UseCase) -> bytes:
+    """Return the JSON of the `Route`: every release of the use case, for pinning, and the split of its rollout."""
+    releases = {}
+    for reference in tx.releases.of(registered.name):
+        release = tx.releases.get(reference)
+        if release is None:
+            raise NotFound(f"release {reference} is listed but not stored")
+        releases[reference] = release
+    route = Route(
+        use_case=registered.name,
+        unit=spec.unit,
+        live=status.live,
+        releases={} if status.retired else releases,
+        metrics={name: _door(metric) for name, metric in spec.metrics.items() if metric.source == "feedback"},
+        allocation=_allocation(status),
+        retention=spec.data.retention,
+        retain_for=spec.data.retain_for,
+        currency=spec.budget.currency if spec.budget else "EUR",
+    )
+    return msgspec.json.encode(route, order="deterministic")
+
+
+def _allocation(status: UseCaseStatus) -> Allocation | None:
+    rollout = status.rollout
+    if rollout is None or rollout.phase not in (Phase.RUNNING, Phase.PAUSED):
+        return None
+    return Allocation(
+        rollout=rollout.id,
+        baseline=rollout.baseline,
+        candidate=rollout.candidate,
+        step=rollout.step,
+        share=rollout.share,
+        generation=rollout.generation,
+    )
+
+
+def _door(metric: Metric) -> MetricDoor:
+    low, high = metric.bounds
+    return MetricDoor(
+        kind=metric.kind,
+        low=low if math.isfinite(low) else None,
+        # A value above a duration's or money's cap is taken, and counted as the cap.
+        high=high if math.isfinite(high) and metric.kind not in ("duration", "money") else None,
+    )

@@ -1,0 +1,171 @@
+"""What one request came to, gathered while it is served and recorded once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from pilotage.clock import SECOND, Clock, ScaledClock
+from pilotage.records import Finished, Started
+from pilotage.serving.request import ChatRequest
+from pilotage.serving.routing import Assignment
+from pilotage.spec.route import Route
+from pilotage.store.base import PlainText
+
+if TYPE_CHECKING:
+    from pilotage.spec.release import Release
+    from pilotage.upstream.chat import Completion
+
+CLIENT_GONE = 499
+_GRACE = 30 * SECOND
+
+
+class Recorder(Protocol):
+    """Where the records of a request go. Neither call blocks or raises."""
+
+    def started(self, event: Started) -> None: ...
+    def finished(self, event: Finished, text: PlainText | None, *, redact: bool) -> None: ...
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`."""
+
+    id: str
+    route: Route
+    assignment: Assignment
+    received: int
+    unit: str = ""
+    key: str = ""
+    source: str = "live"
+    caller: str = ""
+
+
+class Outcome:
+    """Gathers one request's facts; `finish` records them, the first time it is called."""
+
+    def __init__(self, exposure: Exposure, request: ChatRequest, recorder: Recorder, clock: Clock) -> None:
+        self._exposure = exposure
+        self._request = request
+        self._recorder = recorder
+        self._clock = clock
+        self._keeps_text = exposure.route.retention != "none"
+        self._reply: list[str] = []
+        self._release: Release | None = None
+        self._served = ""
+        self._error = ""
+        self._attempts = 0
+        self._first_byte = 0
+        self._usage: tuple[int, int] | None = None
+        self._model = ""
+        self._done = False
+        self.finish_reason = ""
+
+    def start(self, chain: list[Release]) -> None:
+        """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
+        at = self._clock.now()
+        patience = sum(release.upstream.total_timeout for release in chain) + _GRACE
+        # Timeouts are real time, but the deadline is compared with the clock of the records.
+        rate = self._clock.rate if isinstance(self._clock, ScaledClock) else 1
+        exposure, assignment = self._exposure, self._exposure.assignment
+        self._recorder.started(
+            Started(
+                id=exposure.id,
+                use_case=exposure.route.use_case,
+                at=at,
+                release=assignment.reference,
+                arm=assignment.arm,
+                deadline=at + int(patience * rate),
+                unit=exposure.unit,
+                rollout=assignment.rollout,
+                step=assignment.step,
+                share=assignment.share,
+                generation=assignment.generation,
+                source=exposure.source,
+                streamed=self._request.stream,
+                key=exposure.key,
+                caller=exposure.caller,
+            )
+        )
+
+    def attempt(self) -> None:
+        self._attempts += 1
+
+    def failed(self, reference: str, kind: str) -> None:
+        """Note a fault; only the assigned release's own counts as the request's error."""
+        if reference == self._exposure.assignment.reference and not self._error:
+            self._error = kind
+
+    def answering(self, reference: str, release: Release) -> None:
+        """Note that this release's answer goes out, and when its first byte was there."""
+        self._served, self._release = reference, release
+        self._first_byte = self._elapsed()
+
+    def read(self, part: Completion) -> None:
+        """Take in a completion, or the next chunk of one."""
+        if part.model:
+            self._model = part.model
+        if part.usage is not None:
+            self._usage = (part.usage.prompt_tokens or 0, part.usage.completion_tokens or 0)
+        for choice in part.choices or ():
+            if choice.finish_reason:
+                self.finish_reason = choice.finish_reason
+            said = choice.delta or choice.message
+            if self._keeps_text and choice.index == 0 and said is not None and isinstance(said.content, str):
+                self._reply.append(said.content)
+
+    def finish(self, status: int, *, cancelled: bool = False) -> None:
+        """Record how it ended. Called before the last bytes go out; later calls do nothing."""
+        if self._done:
+            return
+        self._done = True
+        tokens_in, tokens_out = self._usage or (0, 0)
+        self._recorder.finished(
+            Finished(
+                id=self._exposure.id,
+                use_case=self._exposure.route.use_case,
+                at=self._clock.now(),
+                served=self._served,
+                status=status,
+                error=self._error,
+                fallback=bool(self._served) and self._served != self._exposure.assignment.reference,
+                cancelled=cancelled,
+                attempts=self._attempts,
+                first_byte=self._first_byte,
+                duration=self._elapsed(),
+                input_tokens=tokens_in,
+                output_tokens=tokens_out,
+                counted=self._usage is not None,
+                cost=_cost(self._release, tokens_in, tokens_out),
+                finish_reason=self.finish_reason,
+                model=self._model,
+            ),
+            self._text(),
+            redact=self._exposure.route.retention == "redacted",
+        )
+
+    def _elapsed(self) -> int:
+        return (time.monotonic_ns() - self._exposure.received) // 1000
+
+    def _text(self) -> PlainText | None:
+        if not self._keeps_text:
+            return None
+        exposure = self._exposure
+        return PlainText(
+            inference=exposure.id,
+            use_case=exposure.route.use_case,
+            # Without a unit the text has a key of its own, so that it can be erased alone.
+            unit=exposure.unit or exposure.id,
+            at=self._clock.now(),
+            request=self._request.transcript,
+            reply="".join(self._reply),
+        )
+
+
+def _cost(release: Release | None, tokens_in: int, tokens_out: int) -> int:
+    """Return millionths of the currency; prices are millionths for a million tokens."""
+    if release is None:
+        return 0
+    price_in, price_out = release.input_price or 0, release.output_price or 0
+    return round((tokens_in * price_in + tokens_out * price_out) / 1_000_000)

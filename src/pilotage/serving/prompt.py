@@ -1,0 +1,38 @@
+"""Prompts: Jinja2 templates in a sandbox, compiled once, rendered for every request."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from pilotage.errors import UpstreamError
+from pilotage.spec.prompt import environment
+
+if TYPE_CHECKING:
+    from pilotage.serving.request import ChatRequest
+    from pilotage.spec.release import Release
+
+_ENVIRONMENT = environment()
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str) -> jinja2.Template:
+    return _ENVIRONMENT.from_string(text)
+
+
+def render(release: Release, request: ChatRequest) -> str:
+    """Return the release's system message for this request, or an empty string where it has none.
+
+    A template that does not render is the release's own fault: UpstreamError of kind `prompt`.
+    """
+    if not release.prompt:
+        return ""
+    try:
+        return _compiled(release.prompt).render(
+            use_case=release.use_case, question=request.question, messages=request.messages
+        )
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as fault:
+        # The fault's text may repeat what the caller wrote; its kind does not.
+        raise UpstreamError("prompt", f"the prompt of this release does not render ({type(fault).__name__})") from None

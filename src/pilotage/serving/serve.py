@@ -1,0 +1,115 @@
+"""One request, whatever brought it: the assigned release, then its fallbacks, each recorded for what it was."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from pilotage.errors import UpstreamError
+from pilotage.serving.call import prepare
+from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
+from pilotage.serving.stream import EventStream
+from pilotage.upstream.chat import UNREADABLE, Completion
+
+if TYPE_CHECKING:
+    from pilotage.clock import Clock
+    from pilotage.serving.request import ChatRequest
+    from pilotage.spec.release import Release
+    from pilotage.upstream.base import Answer, Upstreams
+
+log = logging.getLogger(__name__)
+
+ANSWER_LIMIT = 16 << 20
+_COMPLETION = msgspec.json.Decoder(Completion)
+
+
+class Whole(NamedTuple):
+    """A unary answer. Its outcome is recorded already. `served` names the release whose answer it is."""
+
+    served: str
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Server:
+    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock) -> None:
+        self._upstreams = upstreams
+        self._recorder = recorder
+        self._clock = clock
+
+    async def serve(self, exposure: Exposure, request: ChatRequest) -> Whole | EventStream:
+        """Return the answer of the first release in the chain that gives one.
+
+        Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
+        """
+        chain = _chain(exposure)
+        outcome = Outcome(exposure, request, self._recorder, self._clock)
+        outcome.start([release for _, release in chain])
+        first: UpstreamError | None = None
+        try:
+            for reference, release in chain:
+                outcome.attempt()
+                try:
+                    return await self._answer(exposure, request, outcome, reference, release)
+                except UpstreamError as fault:
+                    log.warning("%s failed (%s): %s %s", reference, fault.kind, fault.message, fault.hint)
+                    outcome.failed(reference, fault.kind)
+                    first = first or fault
+        except BaseException:
+            outcome.finish(CLIENT_GONE, cancelled=True)
+            raise
+        assert first is not None, "a chain holds at least the assigned release"
+        outcome.finish(first.status)
+        raise first
+
+    async def _answer(
+        self, exposure: Exposure, request: ChatRequest, outcome: Outcome, reference: str, release: Release
+    ) -> Whole | EventStream:
+        call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        answer = await self._upstreams.of(release).send(call)
+        handed_on = False
+        try:
+            if request.stream:
+                stream = EventStream(answer, outcome, reference, wants_usage=request.wants_usage)
+                await stream.open()
+                outcome.answering(reference, release)
+                handed_on = True
+                return stream
+            body, completion = await _whole(answer)
+        finally:
+            if not handed_on:
+                await answer.close()
+        outcome.answering(reference, release)
+        outcome.read(completion)
+        outcome.finish(answer.status)
+        return Whole(reference, answer.status, "application/json", body)
+
+
+def _chain(exposure: Exposure) -> list[tuple[str, Release]]:
+    """Return the assigned release, then its fallbacks as far as they are known."""
+    assigned = exposure.assignment
+    releases = exposure.route.releases
+    return [(assigned.reference, assigned.release)] + [
+        (reference, releases[reference])
+        for reference in assigned.release.fallbacks
+        if reference in releases and reference != assigned.reference
+    ]
+
+
+async def _whole(answer: Answer) -> tuple[bytes, Completion]:
+    """Read a unary answer; raise UpstreamError where it is no chat completion."""
+    body = bytearray()
+    async for chunk in answer.chunks():
+        body += chunk
+        if len(body) > ANSWER_LIMIT:
+            raise UpstreamError("protocol", f"the provider's answer is larger than {ANSWER_LIMIT >> 20} MB")
+    try:
+        completion = _COMPLETION.decode(body)
+    except UNREADABLE:
+        raise UpstreamError("protocol", "the provider's answer is not a chat completion") from None
+    if not completion.choices:
+        raise UpstreamError("protocol", "the provider's answer is not a chat completion")
+    return bytes(body), completion

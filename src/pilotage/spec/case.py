@@ -1,0 +1,157 @@
+"""Evaluation cases: JSONL, one example a line. Free of pydantic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pilotage.spec.fault import looks_secret, meant
+
+_TEXT = ("id", "text", "scenario", "kind")
+_KEYS = (*_TEXT, "messages", "required", "forbidden", "exact", "contains")
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_SHOWN = 20
+_LONGEST_ID = 200
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One example. A reply is right when of every group in `required` one alternative is in it, and nothing `forbidden`.
+
+    Compared without regard to case, white space collapsed. `exact` is the whole reply, compared likewise; `contains`
+    are texts that must all be in it, to the letter. A case with none of the four is asked and measured for time and
+    cost, and scored for nothing. `kind` says what it tests: `quality`, `security`, `privacy` or a word of the team's own.
+    `messages` is a conversation in the place of one question; `text` is then what the user says last in it.
+    """
+
+    id: str
+    text: str
+    messages: tuple[dict[str, Any], ...] = ()
+    scenario: str = ""
+    kind: str = "quality"
+    required: tuple[tuple[str, ...], ...] = ()
+    forbidden: tuple[str, ...] = ()
+    exact: str | None = None
+    contains: tuple[str, ...] = ()
+
+    @property
+    def scorable(self) -> bool:
+        """Return whether it says anything about a right reply."""
+        return bool(self.required or self.forbidden or self.contains) or self.exact is not None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One fault of a case file."""
+
+    number: int
+    says: str
+
+
+def read_cases(data: bytes) -> tuple[list[tuple[int, Case]], list[Line]]:
+    """Return ([(line, case), ...], faults) of a JSONL file; blank lines are passed over."""
+    cases: list[tuple[int, Case]] = []
+    faults: list[Line] = []
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        if not line.strip():
+            continue
+        case, wrong = _case(line)
+        faults += [Line(number, says) for says in wrong]
+        if case is not None:
+            cases.append((number, case))
+    if not cases and not faults:
+        faults.append(
+            Line(1, 'holds no case; write one a line, such as {"id": "a1", "text": "...", "required": [["..."]]}')
+        )
+    return cases, faults
+
+
+def shortened(faults: list[Line]) -> list[Line]:
+    """Return the first faults, and one line for how many more there are."""
+    if len(faults) <= _SHOWN:
+        return faults
+    more = len(faults) - _SHOWN
+    return [
+        *faults[:_SHOWN],
+        Line(faults[_SHOWN].number, f"and {more} more fault{'s' if more > 1 else ''} in this file"),
+    ]
+
+
+def _case(line: bytes) -> tuple[Case | None, list[str]]:
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return None, [f"is not JSON ({error}); write one object a line"]
+    if not isinstance(value, dict):
+        return None, ['is not a JSON object; write {"id": "...", "text": "...", "required": [["..."]]}']
+    wrong = [*_text_faults(value), *_list_faults(value)]
+    for key in value:
+        near = meant(key, _KEYS)
+        if key not in _KEYS and near.startswith("; did you mean") and near.split("'")[1] not in value:
+            wrong.append(f"unknown key '{key[:60]}'{near}")
+    if wrong:
+        return None, wrong
+    known = {key: value[key] for key in _KEYS if key in value}
+    if "messages" in known:
+        known["text"] = _last_said(known["messages"])
+    return msgspec.convert(known, Case), []
+
+
+def _text_faults(value: dict[str, Any]) -> list[str]:
+    wrong = []
+    for key in _TEXT:
+        if key not in value:
+            if key == "id" or (key == "text" and "messages" not in value):
+                wrong.append(f'lacks "{key}"; every case has an id and a text')
+        elif not isinstance(value[key], str):
+            wrong.append(f'"{key}" must be text in quotes')
+        elif not value[key].strip() and key != "scenario":
+            wrong.append(f'"{key}" is empty')
+        elif key == "id" and len(value[key]) > _LONGEST_ID:
+            wrong.append(f'"id" is longer than {_LONGEST_ID} characters')
+        elif looks_secret(value[key]):
+            wrong.append(f'"{key}" holds what looks like an API key; remove it')
+    if "messages" in value:
+        if "text" in value:
+            wrong.append('has both "text" and "messages"; give one question or one conversation')
+        elif not _last_said(value["messages"]):
+            wrong.append(
+                '"messages" must be a conversation in which the user says something, such as'
+                ' [{"role": "user", "content": "..."}]'
+            )
+    if "exact" in value and not isinstance(value["exact"], str):
+        wrong.append('"exact" must be text in quotes: the whole reply')
+    return wrong
+
+
+def _last_said(messages: Any) -> str:
+    """Return the text of the last user message; empty where there is none, or where it is no conversation."""
+    if not isinstance(messages, list):
+        return ""
+    said = ""
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+            return ""
+        content = message.get("content")
+        parts = content if isinstance(content, list) else [{"text": content}]
+        texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        if message["role"] == "user" and any(map(str.strip, texts)):
+            said = " ".join(texts)
+    return said
+
+
+def _list_faults(value: dict[str, Any]) -> list[str]:
+    required = value.get("required", [])
+    wrong = []
+    if not isinstance(required, list) or not all(isinstance(group, list) and _texts(group) for group in required):
+        wrong.append(
+            '"required" must be a list of groups of alternatives, such as [["30 days", "thirty days"], ["refund"]]'
+        )
+    for key in ("forbidden", "contains"):
+        texts = value.get(key, [])
+        if not isinstance(texts, list) or (texts and not _texts(texts)):
+            wrong.append(f'"{key}" must be a list of texts, such as ["guarantee"]')
+    return wrong
+
+
+def _texts(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(item, str) and item.strip() for item in values)

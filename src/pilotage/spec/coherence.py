@@ -1,0 +1,160 @@
+"""What one table says about another, and about the files: checked on the plain tables, so that one wrong key hides nothing.
+
+Values of a wrong type are passed over here; the models report those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pilotage.spec.fault import looks_secret, meant, shown
+from pilotage.spec.use_case import BUILT_IN_UPSTREAMS
+from pilotage.spec.wording import dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+KeyPath = tuple[str | int, ...]
+Finding = tuple[KeyPath, str]
+
+_SOURCES = ("errors", "fallbacks", "slow", "cost")
+_ROLES = ("goals", "guardrails", "signals")
+
+
+def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield (key path, what is wrong and what would be right) for everything that does not fit together."""
+    variants = _table(tables, "variants")
+    yield from _named_variants(tables, variants)
+    yield from _fallbacks(variants)
+    yield from _upstreams(tables, variants)
+    yield from _metrics(tables)
+    yield from _secrets((), tables)
+
+
+def _named_variants(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    for key in ("status_quo", "candidate"):
+        name = tables.get(key)
+        if isinstance(name, str) and variants and name not in variants:
+            yield (key,), f"{key} = {shown(name)} names no variant{meant(name, variants)}"
+    candidate = tables.get("candidate")
+    if isinstance(candidate, str) and candidate == tables.get("status_quo"):
+        says = f"candidate and status_quo are both {shown(candidate)}, and nothing can be compared with itself"
+        yield ("candidate",), f"{says}; name another variant, or remove one of the two keys"
+
+
+def _fallbacks(variants: Mapping[str, Any]) -> Iterator[Finding]:
+    chains: dict[str, list[str]] = {}
+    for name, variant in variants.items():
+        given = variant.get("fallback") if isinstance(variant, dict) else None
+        chains[name] = []
+        for index, other in enumerate(given if isinstance(given, list) else ()):
+            if not isinstance(other, str):
+                continue
+            where = ("variants", name, "fallback", index)
+            if other not in variants:
+                yield (
+                    where,
+                    f"variants.{name}.fallback names {shown(other)}, which is no variant{meant(other, variants)}",
+                )
+            elif other in chains[name]:
+                yield where, f"variants.{name}.fallback names '{other}' twice; once is enough"
+            else:
+                chains[name].append(other)
+    for circle in _circles(chains):
+        around = " -> ".join((*circle, circle[0]))
+        yield (
+            ("variants", circle[0], "fallback"),
+            f"fallbacks go round in a circle: {around}; end the chain with a variant that has none",
+        )
+
+
+def _circles(chains: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield each circle once: depth first, without recursion, for chains may be long."""
+    done: set[str] = set()
+    for start in chains:
+        trail: list[str] = []
+        standing: set[str] = set()
+        waiting = [(start, False)]
+        while waiting:
+            name, leaving = waiting.pop()
+            if leaving:
+                trail.pop()
+                standing.discard(name)
+                done.add(name)
+            elif name in standing:
+                yield tuple(trail[trail.index(name) :])
+            elif name not in done:
+                trail.append(name)
+                standing.add(name)
+                waiting.append((name, True))
+                waiting += [(other, False) for other in reversed(chains[name])]
+
+
+def _upstreams(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    declared = _table(tables, "upstreams")
+    for name in declared:
+        if name in BUILT_IN_UPSTREAMS:
+            yield (
+                ("upstreams", name),
+                f"'{name}' is built in; give this upstream another name and use that in the variants",
+            )
+    for name, variant in variants.items():
+        upstream = variant.get("upstream") if isinstance(variant, dict) else None
+        if not isinstance(upstream, str):
+            continue
+        if upstream in (*BUILT_IN_UPSTREAMS, *declared):
+            for key, says in _served(upstream, variant):
+                yield ("variants", name, key), f"variants.{name}{says}"
+        else:
+            says = f"variants.{name}.upstream = {shown(upstream)} is neither built in nor under [upstreams]"
+            yield ("variants", name, "upstream"), says + meant(upstream, (*BUILT_IN_UPSTREAMS, *declared))
+
+
+def _served(upstream: str, variant: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (key, what is wrong) where a variant lacks what its upstream needs, or gives what it does not read."""
+    searches = upstream == "search"
+    if searches and not variant.get("knowledge"):
+        yield "knowledge", ' searches nothing; write knowledge = ["knowledge/*.md"], the files to search'
+    if not searches and not variant.get("model"):
+        yield "model", ' has no model; write model = "...", its name at the provider'
+    for key in ("model", "prompt") if searches else ("knowledge",):
+        if variant.get(key):
+            hint = "; only 'search' reads it" if key == "knowledge" else ""
+            yield key, f".{key} has no effect with upstream '{upstream}'{hint}: remove it"
+
+
+def _metrics(tables: Mapping[str, Any]) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for role in _ROLES:
+        for name, metric in _table(tables, role).items():
+            if name in seen:
+                says = f"the metric '{name}' is already one of the {seen[name]}; metric names are unique over {', '.join(_ROLES)}"
+                yield (role, name), says
+            seen.setdefault(name, role)
+            source = metric.get("source", "feedback") if isinstance(metric, dict) else name
+            if name in _SOURCES and source != name:
+                says = f"'{name}' is what the gateway itself measures; set source = '{name}', or choose another name"
+                yield (role, name), says
+            if name == "approvals":
+                yield (role, name), "'approvals' is a line of every gate already; choose another name"
+
+
+def _secrets(path: KeyPath, value: Any) -> Iterator[Finding]:
+    """Find keys that stand in the file, without repeating them. `usecase.toml` nests no deeper than its reader allows."""
+    if isinstance(value, str) and looks_secret(value):
+        says = (
+            f"{dotted(path)} looks like a key itself; keep it in an environment variable and name that in api_key_env"
+        )
+        yield path, says
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key != "api_key_env":  # its own model judges it more strictly
+                yield from _secrets((*path, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _secrets((*path, index), item)
+
+
+def _table(tables: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = tables.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,45 @@
+"""One open transaction's statements: a read-only one refuses to write, a finished one refuses everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+
+class Session:
+    def __init__(self, connection: sqlite3.Connection, *, writable: bool) -> None:
+        self._connection = connection
+        self._writable = writable
+        self._open = True
+        self.destroyed_a_key = False
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield rows as they are fetched; only while the transaction is open."""
+        cursor = self._run(sql, parameters)
+        while self._check() and (row := cursor.fetchone()) is not None:
+            yield row
+
+    def row(self, sql: str, parameters: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._run(sql, parameters).fetchone()
+        return row
+
+    def write(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Return how many rows were changed."""
+        if not self._writable:
+            raise RuntimeError("writing needs store.write(); this transaction is store.read()'s")
+        return self._run(sql, parameters).rowcount
+
+    def finish(self) -> None:
+        self._open = False
+
+    def _run(self, sql: str, parameters: Sequence[object]) -> sqlite3.Cursor:
+        self._check()
+        return self._connection.execute(sql, parameters)
+
+    def _check(self) -> bool:
+        if not self._open:
+            raise RuntimeError("this transaction has ended; read what you need before leaving it")
+        return True

@@ -1,0 +1,94 @@
+"""A small server that speaks a gateway's protocol, for tests: `python evaluate_gateway.py` prints its port.
+
+It answers for the releases `desk/good@...`, `desk/bad@...` (never right) and `desk/mute@...` (never answers); a question
+may ask for trouble: drop, garbage, refuse, fallback, silent, slow. `GET /log` returns what was asked of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+KEY = "plt_test_secret"
+LOG: list[dict[str, Any]] = []
+LOCK = threading.Lock()
+
+
+class Gateway(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Head and body in one segment: apart, they would wait for each other's acknowledgement.
+    wbufsize = -1
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/log":
+            with LOCK:
+                self._send(200, LOG)
+        else:
+            self._send(200, {"status": "ok"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        question, model = body["messages"][-1]["content"], body["model"]
+        with LOCK:
+            LOG.append({"model": model, "question": question, "source": self.headers["x-pilotage-source"]})
+        if self.headers["authorization"] != f"Bearer {KEY}":
+            self._refuse(401, "no such key")
+        elif not model.startswith("desk/"):
+            self._refuse(404, "no such model")
+        elif "refuse" in question or model.startswith("desk/mute"):
+            self._refuse(502, "the provider is down")
+        elif "drop" in question:
+            self.close_connection = True
+            self.connection.close()
+        elif "garbage" in question:
+            self._send(200, ["not", "a", "completion"])
+        else:
+            if "slow" in question:
+                time.sleep(0.3)
+            self._answer(question, model)
+
+    def _answer(self, question: str, model: str) -> None:
+        text = f"You asked: {question}" if "/good@" in model else "I cannot say."
+        content = None if "silent" in question else text
+        usage = {"prompt_tokens": len(question.split()), "completion_tokens": len(text.split())}
+        reply = {
+            "id": "1",
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
+            "usage": usage,
+        }
+        self._send(200, reply, release=model, served="desk/search@000000000000" if "fallback" in question else "")
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._send(status, {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": "x"}})
+
+    def _send(self, status: int, body: Any, release: str = "", served: str = "") -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        for name, value in (("x-pilotage-release", release), ("x-pilotage-served", served)):
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+        self.wfile.flush()
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+
+if __name__ == "__main__":
+    server = Server(("127.0.0.1", 0), Gateway)
+    sys.stdout.write(f"{server.server_address[1]}\n")
+    sys.stdout.flush()
+    server.serve_forever()

@@ -1,0 +1,753 @@
+"""Commands on the real store: who may do what, and what each leaves behind."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pilotage import access
+from pilotage.access import Actor, Role
+from pilotage.clock import HOUR, FrozenClock
+from pilotage.decision.observation import ArmCounts, Observation, Stratum
+from pilotage.decision.transition import decide
+from pilotage.decision.verdict import judged
+from pilotage.errors import Conflict, Denied, FaultyFile, GateClosed, NotFound, Refused, WrongCall
+from pilotage.governance.commands import COMMANDS, Context, Reach, record_decision, run
+from pilotage.governance.standing import Standing, standing
+from pilotage.spec.route import Route
+from pilotage.status import Action, Stage
+from pilotage.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pilotage.store.base import Store, Transaction
+
+AUTHOR = Actor(id="key:author", roles=(Role.OPERATE, Role.APPROVE))
+OTHER = Actor(id="key:other", roles=(Role.OPERATE, Role.APPROVE))
+ADMIN = Actor(id="local:root", roles=(Role.ADMIN,))
+
+FILE = """
+name = "support"
+owner = "Ada"
+objective = "Fewer tickets"
+tier = "minimal"
+status_quo = "faq"
+candidate = "model"
+
+[goals.resolved]
+today = 0.5
+target = 0.6
+minimum_effect = 0.02
+
+[goals.wait]
+kind = "duration"
+direction = "down"
+high = 60
+
+[variants.faq]
+upstream = "search"
+knowledge = ["knowledge/*.md"]
+
+[variants.model]
+upstream = "openai"
+model = "small"
+prompt = "prompts/model.jinja"
+fallback = ["faq"]
+
+[evaluation]
+cases = ["cases/*.jsonl"]
+
+[approvals]
+canary = 1
+
+[rollout]
+steps = [{ share = 10 }, { share = 50, demands = ["prove"] }]
+minimum_units = 50
+"""
+CASE = json.dumps({"id": "a1", "text": "Where is my parcel?", "required": [["tracking"]]})
+FOLDER = {
+    "usecase.toml": FILE,
+    "knowledge/returns.md": "# Returns\nWithin 30 days.",
+    "prompts/model.jinja": "Answer briefly.",
+    "cases/first.jsonl": CASE,
+}
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Context]:
+    with closing(SqliteStore(tmp_path / "state.db")) as store:
+        yield Context(store, FrozenClock())
+
+
+def folder(**changes: tuple[str, str]) -> dict[str, Any]:
+    """Return the arguments of `apply`; `changes` replace text in `usecase.toml`."""
+    files = dict(FOLDER)
+    for old, new in changes.values():
+        assert old in files["usecase.toml"]
+        files["usecase.toml"] = files["usecase.toml"].replace(old, new)
+    return {"files": {path: base64.b64encode(text.encode()).decode() for path, text in files.items()}}
+
+
+ANOTHER_MODEL = ('model = "small"', 'model = "large"')
+ANOTHER_GOAL = ("target = 0.6", "target = 0.7")
+ANOTHER_BUDGET = ("[approvals]", "[budget]\na_day = 5\n\n[approvals]")
+
+
+def do(context: Context, command: str, actor: Actor = AUTHOR, /, **arguments: Any) -> dict[str, Any]:
+    result = run(context, actor, command, arguments)
+    assert json.loads(json.dumps(result)) == result, "plain JSON data"
+    return result
+
+
+def actions(context: Context) -> list[str]:
+    return [entry["action"] for entry in do(context, "ledger")["entries"]]
+
+
+def stands(context: Context) -> Standing:
+    with context.store.read() as tx:
+        return standing(tx, "support")
+
+
+def route(context: Context) -> Route:
+    with context.store.read() as tx:
+        (row,) = tx.serving.changed(0)
+    return msgspec.json.decode(row.body, type=Route)
+
+
+def proved(context: Context, measure: str, low: float, high: float, **more: Any) -> dict[str, Any]:
+    status = stands(context).status
+    fields = {"release": status.candidate, "baseline": status.live, **more}
+    return do(
+        context,
+        "record_evidence",
+        use_case="support",
+        measure=measure,
+        value=low,
+        low=low,
+        high=high,
+        n=100,
+        method="test",
+        data="d",
+        **fields,
+    )
+
+
+def to_canary(context: Context, *changes: tuple[str, str]) -> None:
+    do(context, "apply", **folder(**{old: (old, new) for old, new in changes}))
+    do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    proved(context, "replay_errors", 0.0, 0.01)
+    do(context, "approve", OTHER, use_case="support")
+    do(context, "promote", use_case="support")
+
+
+def observe(context: Context, *, good: bool = True) -> Observation:
+    """A thousand units a side at the present step: everything proved, or every second request an error."""
+    found = stands(context)
+    rollout = found.status.rollout
+    assert rollout is not None
+    clean = ArmCounts(1000, 1000, 0.0, 0.0)
+    better = ArmCounts(1000, 1000, 700.0, 700.0), ArmCounts(1000, 1000, 500.0, 500.0)
+    metrics: dict[str, tuple[Stratum, ...]] = {
+        name: tuple(Stratum(step, clean, clean) for step in range(rollout.step + 1)) for name in judged(found.spec)
+    }
+    for name, (candidate, baseline) in {"resolved": better, "wait": (fast(10.0), fast(20.0))}.items():
+        metrics[name] = (Stratum(0, baseline, candidate),)
+    if not good:
+        metrics["errors"] = (Stratum(0, clean, better[1]),)
+    return Observation(rollout=rollout.id, at=context.clock.now(), metrics=metrics)
+
+
+def fast(mean: float) -> ArmCounts:
+    return ArmCounts(1000, 1000, 1000 * mean, 1000 * (mean * mean + 4.0))
+
+
+def tick(context: Context, *, good: bool = True) -> Action:
+    found = stands(context)
+    observation = observe(context, good=good)
+    with context.store.read() as tx:
+        approvals = tx.approvals.of("support", release=found.status.candidate)
+    decision = decide(found.spec, found.status, observation, approvals, context.clock.now())
+    record_decision(context, found.status, decision, observation)
+    return decision.action
+
+
+# Registering.
+
+
+def test_the_first_registration_serves_what_exists_today(context: Context) -> None:
+    result = do(context, "apply", **folder())
+    assert result["live"] == result["releases"]["faq"]
+    assert result["candidate"] == result["releases"]["model"]
+    assert (result["stage"], result["unchanged"], result["ledger"]) == ("concept", False, 1)
+    assert actions(context) == ["register"]
+    served = route(context)
+    assert served.live == result["live"]
+    assert set(served.releases) == set(result["releases"].values())
+    assert served.allocation is None
+    assert served.metrics["resolved"].kind == "binary"
+    # Above a duration's cap a value counts as the cap, so the door does not refuse it.
+    assert served.metrics["wait"].fault(90.0) == ""
+    assert served.metrics["wait"].fault(-1.0)
+
+
+def test_the_same_folder_again_changes_nothing(context: Context) -> None:
+    do(context, "apply", **folder())
+    before = stands(context)
+    result = do(context, "apply", OTHER, **folder())
+    assert (result["unchanged"], result["ledger"]) == (True, None)
+    assert stands(context) == before
+    assert actions(context) == ["register"]
+
+
+def test_an_edited_candidate_is_a_new_release_that_begins_again(context: Context) -> None:
+    first = do(context, "apply", **folder())
+    do(context, "promote", use_case="support")
+    second = do(context, "apply", **folder(a=ANOTHER_MODEL))
+    assert second["candidate"] != first["candidate"]
+    assert (second["stage"], second["live"]) == ("concept", first["live"])
+    assert actions(context) == ["register", "promote", "release"]
+    assert stands(context).status.ended[-1].how == "replaced"
+    assert first["candidate"] in route(context).releases, "still there to be pinned"
+
+
+def test_a_changed_charter_is_a_decision_that_voids_evidence_and_approvals(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    do(context, "approve", OTHER, use_case="support")
+    before = stands(context).status.charter
+    result = do(context, "apply", **folder(a=ANOTHER_GOAL))
+    assert result["stage"] == "concept"
+    entry = do(context, "ledger", newest=1)["entries"][0]
+    assert (entry["action"], entry["detail"]["changed"]) == ("charter", ["goals"])
+    assert (entry["detail"]["charter_before"], entry["detail"]["charter"]) == (before, result["charter"])
+    assert [fact["counts"] for fact in do(context, "evidence", use_case="support")["evidence"]] == [False]
+    do(context, "promote", use_case="support")
+    with pytest.raises(GateClosed):
+        do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    gate = do(context, "status", use_case="support")["use_cases"][0]["gate"]
+    assert {line["name"]: line["verdict"] for line in gate["criteria"]}["approvals"] == "missing"
+
+
+def test_another_budget_is_recorded_and_voids_nothing(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "promote", use_case="support")
+    result = do(context, "apply", **folder(a=ANOTHER_BUDGET))
+    assert result["stage"] == "poc"
+    assert actions(context)[-1] == "register"
+    assert do(context, "ledger", newest=1)["entries"][0]["detail"]["changed"] == ["budget"]
+
+
+def test_faults_register_nothing(context: Context) -> None:
+    with pytest.raises(FaultyFile) as caught:
+        do(context, "apply", **folder(a=('owner = "Ada"', "owner = 3"), b=("today = 0.5", "today = 7")))
+    assert len(caught.value.faults) == 2
+    assert do(context, "status")["use_cases"] == []
+    assert actions(context) == []
+    with context.store.read() as tx:
+        assert tx.serving.changed(0) == []
+    with pytest.raises(WrongCall, match="not base64"):
+        do(context, "apply", files={"usecase.toml": "name = 3"})
+
+
+@pytest.mark.parametrize("change", [ANOTHER_MODEL, ANOTHER_GOAL, ("minimum_units = 50", "minimum_units = 60")])
+def test_nothing_that_a_rollout_is_judged_by_changes_under_it(context: Context, change: tuple[str, str]) -> None:
+    to_canary(context)
+    before, told = stands(context), actions(context)
+    with pytest.raises(Conflict, match="rollout under way"):
+        do(context, "apply", **folder(a=change))
+    assert stands(context) == before
+    assert actions(context) == told
+    assert do(context, "apply", **folder(a=ANOTHER_BUDGET))["stage"] == "canary"
+
+
+def test_without_a_status_quo_nothing_serves_yet(context: Context) -> None:
+    result = do(context, "apply", **folder(a=('status_quo = "faq"\n', "")))
+    assert result["live"] == ""
+    assert route(context).live == ""
+    later = do(context, "apply", **folder())
+    assert later["live"] == later["releases"]["faq"], "what is named later as existing today serves from then on"
+
+
+# Moving on and back.
+
+
+def test_a_closed_gate_says_what_would_open_it(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "promote", use_case="support")
+    preview = do(context, "promote", use_case="support", dry_run=True)
+    assert (preview["from"], preview["to"], preview["done"]) == ("poc", "staging", False)
+    assert preview["gate"]["open"] is False
+    with pytest.raises(GateClosed) as caught:
+        do(context, "promote", use_case="support")
+    assert "pilotage evaluate support" in caught.value.hint
+    assert caught.value.gate == preview["gate"]
+    assert stands(context).status.stage is Stage.POC
+
+
+def test_a_dry_run_moves_nothing(context: Context) -> None:
+    do(context, "apply", **folder())
+    preview = do(context, "promote", use_case="support", dry_run=True)
+    assert (preview["gate"]["open"], preview["done"]) == (True, False)
+    assert stands(context).status.stage is Stage.CONCEPT
+    assert actions(context) == ["register"]
+
+
+def test_the_whole_road(context: Context) -> None:
+    to_canary(context)
+    split = route(context).allocation
+    assert split is not None
+    assert (split.share, split.step, split.generation) == (100_000, 0, 1)
+    with pytest.raises(GateClosed):
+        do(context, "promote", use_case="support")
+    assert tick(context) is Action.ADVANCE
+    split = route(context).allocation
+    assert split is not None
+    assert (split.share, split.step, split.generation) == (500_000, 1, 2)
+    candidate = stands(context).status.candidate
+    with pytest.raises(GateClosed, match="rollout"):
+        do(context, "promote", use_case="support")  # proved at the step before, and not looked at in this one
+    assert tick(context) is Action.PROMOTE
+    after = stands(context).status
+    assert (after.live, after.candidate, after.stage) == (candidate, "", Stage.PRODUCTION)
+    assert route(context).allocation is None
+    assert route(context).live == candidate
+    assert actions(context) == [
+        "register",
+        "promote",
+        "evidence",
+        "promote",
+        "evidence",
+        "approve",
+        "promote",
+        "advance",
+        "promote",
+    ]
+    assert do(context, "ledger_verify")["entries"] == 9
+
+
+def test_a_person_may_take_the_last_step_once_its_gate_is_open(context: Context) -> None:
+    to_canary(context, ("canary = 1", "canary = 1\nproduction = 1"))
+    candidate = stands(context).status.candidate
+    assert [tick(context), tick(context)] == [Action.ADVANCE, Action.HOLD]
+    with pytest.raises(GateClosed, match="approvals"):
+        do(context, "promote", use_case="support")
+    do(context, "approve", OTHER, use_case="support")
+    result = do(context, "promote", use_case="support", reason="seen enough")
+    assert (result["to"], result["done"]) == ("production", True)
+    assert stands(context).status.live == candidate
+
+
+def test_the_ledger_holds_what_a_decision_was_made_on(context: Context) -> None:
+    to_canary(context)
+    found, observation = stands(context), observe(context)
+    decision = decide(found.spec, found.status, observation, [], context.clock.now())
+    record_decision(context, found.status, decision, observation)
+    detail = do(context, "ledger", newest=1)["entries"][0]["detail"]
+    again = msgspec.convert(detail["observation"], Observation)
+    assert decide(found.spec, found.status, again, [], decision.at) == decision
+    assert detail["reason"] == decision.reason
+
+
+def test_harm_rolls_back_and_the_release_stays_ended(context: Context) -> None:
+    to_canary(context)
+    live = stands(context).status.live
+    assert tick(context, good=False) is Action.ROLL_BACK
+    status = stands(context).status
+    assert (status.live, status.candidate, status.stage) == (live, "", Stage.CONCEPT)
+    assert route(context).allocation is None
+    assert do(context, "apply", **folder())["unchanged"] is True
+    assert do(context, "apply", **folder(a=ANOTHER_BUDGET))["candidate"] == "", "it takes a change to try again"
+    assert do(context, "apply", **folder(a=ANOTHER_MODEL))["stage"] == "concept"
+
+
+def test_a_lost_race_does_nothing(context: Context) -> None:
+    to_canary(context)
+    found, observation = stands(context), observe(context)
+    decision = decide(found.spec, found.status, observation, [], context.clock.now())
+    do(context, "pause", use_case="support", reason="a public holiday")
+    before = stands(context)
+    with pytest.raises(Conflict, match="decided on version"):
+        record_decision(context, found.status, decision, observation)
+    assert stands(context) == before
+    assert actions(context)[-1] == "pause"
+
+
+def test_pause_resume_and_rollback_by_hand(context: Context) -> None:
+    to_canary(context)
+    assert do(context, "pause", use_case="support")["share"] == 100_000
+    split = route(context).allocation
+    assert split is not None, "the split stays as it is"
+    with pytest.raises(Refused):
+        do(context, "pause", use_case="support")
+    with pytest.raises(GateClosed):
+        do(context, "promote", use_case="support")
+    assert do(context, "resume", use_case="support")["paused"] is False
+    assert do(context, "rollback", use_case="support", reason="a complaint")["candidate"] == ""
+    assert route(context).allocation is None
+    assert actions(context)[-3:] == ["pause", "resume", "roll_back"]
+    with pytest.raises(Refused, match="no earlier release"):
+        do(context, "rollback", use_case="support")
+
+
+def test_a_live_release_is_rolled_back(context: Context) -> None:
+    to_canary(context)
+    before = stands(context).status.live
+    assert [tick(context), tick(context)] == [Action.ADVANCE, Action.PROMOTE]
+    result = do(context, "rollback", use_case="support")
+    assert (result["live"], result["stage"]) == (before, "concept")
+    assert route(context).live == before
+
+
+def test_retired_use_cases_serve_nothing_and_take_nothing(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "retire", use_case="support", reason="done")
+    assert (route(context).live, route(context).releases) == ("", {})
+    for name in ("promote", "pause", "rollback", "approve", "retire"):
+        with pytest.raises(Refused):
+            do(context, name, OTHER, use_case="support")
+    with pytest.raises(Refused, match="retired"):
+        do(context, "apply", **folder(a=ANOTHER_MODEL))
+    assert do(context, "status")["use_cases"][0]["stage"] == "retired"
+
+
+# Approvals and evidence.
+
+
+def test_four_eyes(context: Context) -> None:
+    do(context, "apply", **folder())
+    with pytest.raises(Denied, match="nobody approves their own release"):
+        do(context, "approve", use_case="support")
+    assert do(context, "approve", OTHER, use_case="support")["stage"] == "poc"
+    with pytest.raises(Denied, match="approved this already"):
+        do(context, "approve", OTHER, use_case="support")
+    with pytest.raises(Conflict, match="what can be approved now is poc"):
+        do(context, "approve", OTHER, use_case="support", stage="production")
+
+
+def test_applying_anothers_folder_again_does_not_make_one_its_author(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "apply", OTHER, **folder(a=ANOTHER_BUDGET))
+    with pytest.raises(Denied):
+        do(context, "approve", AUTHOR, use_case="support")
+
+
+def test_a_step_that_waits_for_a_yes_is_what_is_approved(context: Context) -> None:
+    steps = ("{ share = 10 }", '{ share = 10, demands = ["safe", "approve"] }')
+    do(context, "apply", **folder(a=steps))
+    do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    proved(context, "replay_errors", 0.0, 0.01)
+    do(context, "approve", OTHER, use_case="support")
+    do(context, "promote", use_case="support")
+    assert tick(context) is Action.HOLD
+    rollout = stands(context).status.rollout
+    assert rollout is not None
+    assert do(context, "approve", OTHER, use_case="support")["stage"] == f"{rollout.id}/step-1"
+    assert tick(context) is Action.ADVANCE
+    assert do(context, "approve", OTHER, use_case="support")["stage"] == "production"
+
+
+def test_evidence_is_checked(context: Context) -> None:
+    do(context, "apply", **folder())
+    with pytest.raises(NotFound, match="no release support/model@0"):
+        proved(context, "quality", 0.1, 0.2, release="support/model@0")
+    with pytest.raises(WrongCall, match="above high"):
+        proved(context, "quality", 0.3, 0.2)
+    with pytest.raises(WrongCall, match="finite"):
+        proved(context, "quality", float("nan"), 0.2)
+    assert do(context, "evidence", use_case="support") == {"evidence": []}
+
+
+def test_all_evidence_is_kept(context: Context) -> None:
+    do(context, "apply", **folder())
+    for low in (0.1, 0.2):
+        proved(context, "quality", low, 0.9)
+    assert [fact["low"] for fact in do(context, "evidence", use_case="support")["evidence"]] == [0.1, 0.2]
+
+
+def test_what_an_evaluation_asks_for(context: Context) -> None:
+    applied = do(context, "apply", **folder())
+    plan = do(context, "evaluation_plan", use_case="support")
+    assert (plan["candidate"], plan["baseline"]) == (applied["candidate"], applied["live"])
+    (file,) = plan["cases"]
+    assert file["path"] == "cases/first.jsonl"
+    assert base64.b64decode(do(context, "blob", digest=file["digest"])["data"]) == CASE.encode()
+    with pytest.raises(NotFound):
+        do(context, "blob", digest="0" * 64)
+    do(context, "record_results", run="r", results={"a1": {"reply": "one"}})
+    do(context, "record_results", run="r", results={"a1": {"reply": "two"}, "a2": {}})
+    assert do(context, "results", run="r") == {"results": {"a1": {"reply": "one"}, "a2": {}}}
+
+
+# Keys.
+
+
+def test_a_secret_is_shown_once_and_stored_nowhere(context: Context) -> None:
+    made = do(context, "keys_create", ADMIN, name="ci", roles=["infer", "feedback"], use_cases=["support"])
+    secret = made["secret"]
+    with context.store.read() as tx:
+        key = tx.keys.get(made["id"])
+        told = list(tx.ledger.read())
+    assert key is not None
+    assert access.matches(key, secret)
+    listed = do(context, "keys_list", ADMIN)
+    for text in (repr(key), repr(told), repr(listed)):
+        assert secret not in text
+        assert secret.split("_", 2)[2] not in text
+    assert key.digest not in repr(told) + repr(listed)
+    assert listed["keys"][0]["roles"] == ["infer", "feedback"]
+    do(context, "keys_revoke", ADMIN, id=made["id"])
+    with pytest.raises(Refused, match="revoked already"):
+        do(context, "keys_revoke", ADMIN, id=made["id"])
+    assert [entry.action for entry in told] == ["key_create"]
+    assert actions(context) == ["key_create", "key_revoke"]
+    assert do(context, "keys_list", ADMIN)["keys"][0]["revoked"] > 0
+    with pytest.raises(NotFound):
+        do(context, "keys_revoke", ADMIN, id="nobody")
+
+
+def test_keys_change_what_workers_poll(context: Context) -> None:
+    before = context.store.change()
+    do(context, "keys_create", ADMIN, name="ci", roles=["infer"])
+    assert context.store.change() > before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "x", "roles": []},
+        {"name": "x", "roles": ["god"]},
+        {"name": "", "roles": ["infer"]},
+        {"name": "x", "roles": ["infer"], "expires": 5},
+        {"name": "x", "roles": ["infer"], "use_cases": ["No Such"]},
+    ],
+)
+def test_faulty_keys_are_refused(context: Context, wrong: dict[str, Any]) -> None:
+    with pytest.raises(WrongCall):
+        do(context, "keys_create", ADMIN, **wrong)
+    assert do(context, "keys_list", ADMIN) == {"keys": []}
+
+
+# Who may call what.
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "apply": folder(),
+    "record_evidence": {
+        "use_case": "support",
+        "release": "r",
+        "measure": "m",
+        "value": 0,
+        "low": 0,
+        "high": 0,
+        "n": 1,
+        "method": "m",
+        "data": "d",
+    },
+    "blob": {"digest": "0" * 64},
+    "results": {"run": "r"},
+    "record_results": {"run": "r", "results": {"a": {}}},
+    "keys_create": {"name": "x", "roles": ["admin"]},
+    "keys_revoke": {"id": "x"},
+    "status": {},
+    "ledger": {},
+    "ledger_verify": {},
+    "keys_list": {},
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_roles_are_needed(context: Context, name: str) -> None:
+    do(context, "apply", **folder())
+    told = actions(context)
+    for role in set(Role) - set(COMMANDS[name].roles) - {Role.ADMIN}:
+        with pytest.raises(Denied, match="lacks the role"):
+            run(context, Actor(id="key:x", roles=(role,)), name, ARGUMENTS.get(name, {"use_case": "support"}))
+    assert actions(context) == told
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_key_of_another_use_case_is_refused(context: Context, name: str) -> None:
+    do(context, "apply", **folder())
+    told = actions(context)
+    stranger = Actor(id="key:x", roles=tuple(Role), use_cases=("billing",))
+    arguments = ARGUMENTS.get(name, {"use_case": "support"})
+    if name == "status":
+        assert run(context, stranger, name, {}) == {"use_cases": []}
+        arguments = {"use_case": "support"}
+    with pytest.raises(Denied):
+        run(context, stranger, name, arguments)
+    assert actions(context) == told
+    assert COMMANDS[name].reach in Reach
+
+
+def test_a_key_of_this_use_case_may_act_on_it(context: Context) -> None:
+    mine = Actor(id="key:x", roles=(Role.OPERATE,), use_cases=("support",))
+    do(context, "apply", mine, **folder())
+    digest = do(context, "evaluation_plan", mine, use_case="support")["cases"][0]["digest"]
+    assert do(context, "blob", mine, digest=digest)["data"]
+    assert do(context, "ledger", mine, use_case="support")["entries"]
+    assert len(do(context, "status", mine)["use_cases"]) == 1
+    with pytest.raises(Denied, match="whole workspace"):
+        do(context, "ledger", mine)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("promte", {}, "no command 'promte'"),
+        ("promote", {}, "missing required field `use_case`"),
+        ("promote", {"use_case": "support", "force": True}, "unknown field `force`"),
+        ("promote", {"use_case": 3}, "Expected `str`, got `int`"),
+        ("promote", {"use_case": "support", "dry_run": "yes"}, "Expected `bool`"),
+        ("ledger", {"after": -1}, ">= 0"),
+    ],
+)
+def test_wrong_calls_teach(context: Context, name: str, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(WrongCall, match=says) as caught:
+        run(context, AUTHOR, name, arguments)
+    assert caught.value.hint
+
+
+def test_an_unknown_use_case_is_not_found(context: Context) -> None:
+    with pytest.raises(NotFound, match="no use case 'nothing'"):
+        do(context, "promote", use_case="nothing")
+
+
+# All or nothing.
+
+
+class _Full(Exception):
+    pass
+
+
+class _Noun:
+    """Passes reads through and fails on the write that the counter says."""
+
+    def __init__(self, noun: Any, count: Callable[[], None]) -> None:
+        self._noun, self._count = noun, count
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("put", "append"):
+            self._count()
+        return getattr(self._noun, name)
+
+
+class _Transaction:
+    def __init__(self, tx: Transaction, count: Callable[[], None]) -> None:
+        self._tx, self._count = tx, count
+
+    def __getattr__(self, name: str) -> _Noun:
+        return _Noun(getattr(self._tx, name), self._count)
+
+
+class FailingStore:
+    """A store whose k-th write within a transaction fails, or, beyond the last, its commit."""
+
+    def __init__(self, store: Store, fail_at: int) -> None:
+        self._store, self._left, self.failed_in_commit = store, fail_at, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @contextmanager
+    def write(self) -> Iterator[Any]:
+        with self._store.write() as tx:
+            yield _Transaction(tx, self._count)
+            if self._left >= 0:
+                self.failed_in_commit = True
+                raise _Full
+
+    def _count(self) -> None:
+        if self._left == 0:
+            raise _Full
+        self._left -= 1
+
+
+def _everything(store: Store) -> tuple[Any, ...]:
+    with store.read() as tx:
+        return (
+            list(tx.ledger.read()),
+            tx.statuses.all(),
+            [tx.use_cases.get(name) for name in tx.use_cases.names()],
+            tx.releases.of("support"),
+            tx.serving.changed(0),
+            tx.keys.all(),
+            tx.evidence.of("support"),
+            tx.approvals.of("support"),
+        )
+
+
+def _ready(context: Context) -> None:
+    do(context, "apply", **folder())
+
+
+def _at_staging(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    proved(context, "replay_errors", 0.0, 0.01)
+    do(context, "approve", OTHER, use_case="support")
+
+
+@pytest.mark.parametrize(
+    ("before", "act", "writes"),
+    [
+        (None, lambda context: do(context, "apply", **folder()), 10),
+        (_ready, lambda context: do(context, "apply", **folder(a=ANOTHER_GOAL)), 10),
+        (_ready, lambda context: do(context, "promote", use_case="support"), 3),
+        (_at_staging, lambda context: do(context, "promote", use_case="support"), 3),
+        (to_canary, tick, 3),
+        (to_canary, lambda context: do(context, "rollback", use_case="support"), 3),
+        (_ready, lambda context: do(context, "approve", OTHER, use_case="support"), 2),
+        (_ready, lambda context: proved(context, "quality", 0.1, 0.2), 2),
+        (None, lambda context: do(context, "keys_create", ADMIN, name="x", roles=["infer"]), 2),
+    ],
+    ids=["apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"],
+)
+def test_a_fault_at_any_write_leaves_all_or_nothing(
+    context: Context, before: Callable[[Context], None] | None, act: Callable[[Context], Any], writes: int
+) -> None:
+    if before is not None:
+        before(context)
+    untouched = _everything(context.store)
+    failures = 0
+    while True:
+        failing = FailingStore(context.store, failures)
+        with pytest.raises(_Full):
+            act(Context(failing, context.clock))
+        assert _everything(context.store) == untouched
+        failures += 1
+        if failing.failed_in_commit:
+            break
+    assert failures - 1 == writes
+    act(context)
+    assert _everything(context.store) != untouched
+    assert do(context, "ledger_verify")["ok"] is True
+
+
+def test_status_shows_the_gate_and_the_rollout(context: Context) -> None:
+    to_canary(context)
+    tick(context)
+    assert isinstance(context.clock, FrozenClock)
+    context.clock.advance(HOUR)
+    (shown,) = do(context, "status", use_case="support")["use_cases"]
+    assert (shown["owner"], shown["tier"], shown["stage"]) == ("Ada", "minimal", "canary")
+    assert shown["rollout"]["share"] == 500_000
+    assert shown["rollout"]["last"]["reason"].startswith("Advanced from 10 % to 50 %")
+    assert shown["rollout"]["readings"]["resolved"]["proved"] is True
+    assert shown["gate"]["stage"] == "production"

@@ -1,0 +1,74 @@
+import jinja2
+import pytest
+
+from pilotage.spec import prompt
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+def render(text: str) -> str:
+    assert prompt.faults(text) == []
+    return prompt.environment().from_string(text).render(use_case="desk", question="hi", messages=MESSAGES)
+
+
+def test_a_prompt_sees_its_three_variables() -> None:
+    text = "{{ use_case }}: {{ question | upper }} {% for m in messages %}{{ loop.index }}{{ m.role }}{% endfor %}"
+    assert render(text) == "desk: HI 1user"
+
+
+def test_filters_work_as_jinja_documents_them() -> None:
+    assert render(
+        "{{ messages | map(attribute='role') | join('+') }} {{ [3, 1] | sort | tojson }} {{ 7 * 3 % 4 }}"
+    ) == ("user [1, 3] 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a\n{{ nope }}", (2, "'nope' is not known in a prompt; it sees use_case, question, messages")),
+        ("{{ question | uper }}", (1, "there is no filter 'uper'; did you mean 'upper'?")),
+        ("{% if question is strng %}{% endif %}", (1, "there is no test 'strng'; did you mean 'string'?")),
+        ("\n\n{% import 'x' as y %}", (3, "a prompt is one file: include, import and extends are not available")),
+        ("{{ lipsum() }}", (1, "'lipsum' is not known in a prompt; it sees use_case, question, messages")),
+    ],
+)
+def test_faults(text: str, fault: tuple[int, str]) -> None:
+    assert prompt.faults(text) == [fault]
+
+
+@pytest.mark.parametrize("text", ["{{", "{% if %}", "{% for x in y %}", "\n{{ (1 }}", "{% nope %}", "{{ 'x }}"])
+def test_what_is_no_template(text: str) -> None:
+    assert any("is not a Jinja2 template" in says for _, says in prompt.faults(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ " + "(" * 3_000 + "1" + ")" * 3_000 + " }}", "{{ " + "9" * 6_000 + " }}", "x" * (2 << 20)]
+)
+def test_a_prompt_that_would_break_the_compiler(text: str) -> None:
+    assert len(prompt.faults(text)) == 1
+
+
+@pytest.mark.parametrize("text", ["{{ 10 ** 10 ** 10 }}", "{{ 'a' * 10000000000 }}", "{{ '%10000000000d' % 1 }}"])
+def test_arithmetic_waits_for_the_rendering_and_is_refused_there(text: str) -> None:
+    assert prompt.faults(text) == []
+    with pytest.raises(jinja2.exceptions.SecurityError):
+        render(text)
+
+
+@pytest.mark.parametrize("text", ["{{ 'a' | wordwrap(-1) }}", "{{ [1] | tojson(indent=100000000000) }}", "{{ 1 / 0 }}"])
+def test_filters_on_constants_wait_for_the_rendering(text: str) -> None:
+    assert prompt.faults(text) == []
+
+
+@pytest.mark.parametrize("text", ["{{ question.nope.deeper }}", "{{ messages[0].nope }}"])
+def test_what_is_not_there_is_an_error_and_never_empty(text: str) -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        render(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ question.__class__.__mro__ }}", "{{ messages.append(1) }}", "{{ ''.join.__globals__ }}"]
+)
+def test_the_sandbox_holds(text: str) -> None:
+    with pytest.raises((jinja2.exceptions.SecurityError, jinja2.UndefinedError)):
+        render(text)

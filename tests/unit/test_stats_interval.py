@@ -1,0 +1,144 @@
+"""Intervals against published values and textbook tables."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilotage.stats.interval import (
+    clopper_pearson,
+    clopper_pearson_upper,
+    mean_interval,
+    newcombe,
+    paired_difference,
+    wilson,
+)
+from pilotage.stats.sample_ratio import sample_ratio_p
+from pilotage.stats.special import beta_cdf, beta_quantile, binomial_cdf, normal_quantile, t_quantile
+
+
+# Newcombe 1998, Statistics in Medicine 17:857, table I: methods 3 (score) and 5 (exact).
+@pytest.mark.parametrize(
+    ("successes", "n", "score", "exact"),
+    [
+        (81, 263, (0.2553, 0.3662), (0.2527, 0.3676)),
+        (15, 148, (0.0624, 0.1605), (0.0578, 0.1617)),
+        (0, 20, (0.0, 0.1611), (0.0, 0.1684)),
+        (1, 29, (0.0061, 0.1718), (0.0009, 0.1776)),
+    ],
+)
+def test_one_rate_as_published(successes: int, n: int, score: tuple[float, float], exact: tuple[float, float]) -> None:
+    found = wilson(successes, n)
+    assert (found.low, found.high) == pytest.approx(score, abs=5e-5)
+    found = clopper_pearson(successes, n)
+    assert (found.low, found.high) == pytest.approx(exact, abs=5e-5)
+
+
+# Newcombe 1998, Statistics in Medicine 17:873, table II, method 10.
+@pytest.mark.parametrize(
+    ("one", "two", "published"),
+    [
+        ((56, 70), (48, 80), (0.0524, 0.3339)),
+        ((9, 10), (3, 10), (0.1705, 0.8090)),
+        ((10, 10), (0, 20), (0.6791, 1.0)),
+        ((10, 10), (0, 10), (0.6075, 1.0)),
+    ],
+)
+def test_two_rates_as_published(one: tuple[int, int], two: tuple[int, int], published: tuple[float, float]) -> None:
+    found = newcombe(*one, *two)
+    assert (found.low, found.high) == pytest.approx(published, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("p", "freedom", "table"),
+    [(0.975, 1, 12.706), (0.975, 10, 2.228), (0.95, 5, 2.015), (0.995, 30, 2.750), (0.9995, 4, 8.610), (0.5, 3, 0.0)],
+)
+def test_t_quantiles_as_tabled(p: float, freedom: float, table: float) -> None:
+    assert t_quantile(p, freedom) == pytest.approx(table, abs=5e-4)
+    assert t_quantile(1 - p, freedom) == pytest.approx(-table, abs=5e-4)
+
+
+def test_t_becomes_normal() -> None:
+    assert t_quantile(0.99, math.inf) == normal_quantile(0.99)
+    assert t_quantile(0.99, 1e8) == pytest.approx(t_quantile(0.99, 1e6), abs=1e-5)
+
+
+@given(st.integers(1, 60), st.floats(0.001, 0.999), st.data())
+def test_binomial_tail_is_the_sum_of_its_terms(n: int, p: float, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, n))
+    terms = sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(successes + 1))
+    assert binomial_cdf(successes, n, p) == pytest.approx(terms, abs=1e-12)
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.5, 400), st.floats(0.5, 400))
+def test_beta_quantile_undoes_the_distribution(p: float, a: float, b: float) -> None:
+    x = beta_quantile(p, a, b)
+    # Where the distribution is steep, neighbouring floats lie on both sides of p.
+    assert beta_cdf(math.nextafter(x, 0), a, b) - 1e-9 <= p <= beta_cdf(math.nextafter(x, 1), a, b) + 1e-9
+
+
+def test_upper_bound_of_nothing_is_the_rule_of_three() -> None:
+    assert clopper_pearson_upper(0, 100) == pytest.approx(1 - 0.05 ** (1 / 100), abs=1e-12)
+    assert clopper_pearson_upper(7, 7) == 1.0
+
+
+def test_exact_interval_covers_by_enumeration() -> None:
+    n = 25
+    for p in np.linspace(0.02, 0.98, 25):
+        covered = sum(
+            math.comb(n, k) * p**k * (1 - p) ** (n - k)
+            for k in range(n + 1)
+            if clopper_pearson(k, n).low <= p <= clopper_pearson(k, n).high
+        )
+        assert covered >= 0.95
+
+
+def test_mean_interval_by_hand() -> None:
+    found = mean_interval([2.0, 4.0, 6.0, 8.0])  # mean 5, s = sqrt(20 / 3), t(3) = 3.182446
+    half = 3.182446 * math.sqrt(20 / 3) / 2
+    assert (found.value, found.low, found.high) == pytest.approx((5, 5 - half, 5 + half), abs=1e-5)
+    with pytest.raises(ValueError, match="two values"):
+        mean_interval([1.0])
+
+
+def test_paired_rates_are_agresti_and_min() -> None:
+    # 40 pairs: 9 only the candidate right, 3 only the baseline, 28 alike; half a pair is added to each of four cells.
+    candidate = [1.0] * 9 + [0.0] * 3 + [1.0] * 28
+    baseline = [0.0] * 9 + [1.0] * 3 + [1.0] * 28
+    b, c, n = 9.5, 3.5, 42
+    centre = (b - c) / n
+    half = 1.959964 * math.sqrt((b + c) - (b - c) ** 2 / n) / n
+    found = paired_difference(candidate, baseline)
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
+    assert found.value == pytest.approx(6 / 40)
+
+
+def test_a_few_equal_pairs_are_not_certainty() -> None:
+    found = paired_difference([1.0] * 5, [1.0] * 5)
+    assert found.value == 0
+    assert found.low < -0.2
+    assert found.high > 0.2
+
+
+def test_pairs_must_match() -> None:
+    with pytest.raises(ValueError, match="as many"):
+        paired_difference([1.0], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("counts", [(3, 2), (-1, 5), (0, 0)])
+def test_impossible_counts_are_refused(counts: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="a rate needs"):
+        wilson(*counts)
+
+
+def test_sample_ratio() -> None:
+    assert sample_ratio_p(50, 950, 0.05) == 1.0
+    assert sample_ratio_p(100, 900, 0.05) < 1e-6
+    assert sample_ratio_p(0, 1000, 0.05) < 1e-20 or sample_ratio_p(0, 1000, 0.05) == pytest.approx(2 * 0.95**1000)
+    # Both tails: as few as 3 of 20 at one half happen with P = 2 * 1351 / 2^20.
+    assert sample_ratio_p(3, 17, 0.5) == pytest.approx(2 * 1351 / 2**20)
+    assert sample_ratio_p(17, 3, 0.5) == pytest.approx(2 * 1351 / 2**20)

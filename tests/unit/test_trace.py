@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pilotage.clock import DAY, HOUR, SECOND
+from pilotage.errors import FaultyFile, NotMeasured
+from pilotage.staging.fidelity import interarrival_fidelity
+from pilotage.staging.trace import HOURLY, Arrival, Trace, daily_profile, read_trace
+
+HEAD = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+
+
+def a_trace(tmp_path: Path, text: str) -> Trace:
+    path = tmp_path / "trace.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_trace(path)
+
+
+def test_times_with_seven_digits_zones_and_none(tmp_path: Path) -> None:
+    rows = [
+        "2023-11-16 18:15:46.6805909,374,44",
+        "2023-11-16 18:15:47,1,2",
+        "2023-11-16T19:15:48.5+01:00,3,4",
+        "2023-11-16 18:15:49.000001Z,5,6",
+    ]
+    trace = a_trace(tmp_path, HEAD + "\n".join(rows))
+    assert trace.arrivals == (
+        Arrival(0, 374, 44),
+        Arrival(319_410, 1, 2),
+        Arrival(1_819_410, 3, 4),
+        Arrival(2_319_411, 5, 6),
+    )
+    assert (trace.disordered, trace.faults) == (0, ())
+
+
+def test_disorder_is_sorted_and_counted(tmp_path: Path) -> None:
+    rows = [f"2026-03-01 00:00:{second:02},1,1" for second in (10, 30, 20, 25, 40)]
+    trace = a_trace(tmp_path, HEAD + "\n".join(rows))
+    assert [arrival.at // SECOND for arrival in trace.arrivals] == [0, 10, 15, 20, 30]
+    assert trace.disordered == 2
+
+
+def test_bad_rows_are_named_by_line_and_the_rest_is_read(tmp_path: Path) -> None:
+    rows = [
+        "2026-03-01 00:00:01,1,1",
+        "yesterday,1,1",
+        "2026-13-01 00:00:01,1,1",
+        "2026-03-01 00:00:02,-3,1",
+        "2026-03-01 00:00:03,1",
+        "",
+        "2026-03-01 00:00:04,1,1",
+    ]
+    trace = a_trace(tmp_path, HEAD + "\n".join(rows))
+    assert len(trace.arrivals) == 2
+    assert [fault.split(": ")[0] for fault in trace.faults] == [f"trace.csv:{line}" for line in (3, 4, 5, 6)]
+    assert "'-3'; write a whole number" in trace.faults[2]
+
+
+@pytest.mark.parametrize("text", ["", HEAD, HEAD + "soon,1,1\n"])
+def test_no_arrival_is_not_measured(tmp_path: Path, text: str) -> None:
+    with pytest.raises(NotMeasured, match="no arrival"):
+        a_trace(tmp_path, text)
+
+
+def test_other_columns_and_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FaultyFile) as fault:
+        a_trace(tmp_path, "time,ContextTokens\n1,2\n")
+    assert fault.value.faults == (
+        "trace.csv:1: no column TIMESTAMP, GeneratedTokens; the first line is TIMESTAMP,ContextTokens,GeneratedTokens",
+    )
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for name in ("absent", "binary"):
+        with pytest.raises(NotMeasured, match="cannot read the trace"):
+            read_trace(tmp_path / name)
+
+
+def test_the_busiest_stretch_is_the_one_that_took_the_least_time() -> None:
+    at = [0, 10, 20, 21, 22, 40, 60]
+    trace = Trace(source="x", arrivals=tuple(Arrival(time, time) for time in at))
+    assert trace.busiest(3) == (Arrival(0, 20), Arrival(1, 21), Arrival(2, 22))
+    assert trace.busiest(1) == (Arrival(0, 0),)
+    assert trace.busiest(7) == trace.busiest(99) == trace.arrivals
+
+
+def test_the_default_day_follows_its_profile() -> None:
+    trace = daily_profile(50_000, 100, np.random.default_rng(7))
+    at = np.array([arrival.at for arrival in trace.arrivals])
+    assert at[0] == 0
+    assert (np.diff(at) >= 0).all()
+    assert len(at) == pytest.approx(50_000, abs=5 * 50_000**0.5)
+    # The first arrival of such a day comes within seconds of midnight.
+    shares = np.histogram(at, bins=24, range=(0, DAY))[0] / len(at)
+    assert shares == pytest.approx(np.array(HOURLY) / sum(HOURLY), abs=0.01)
+    again = daily_profile(50_000, 100, np.random.default_rng(7))
+    assert again.arrivals == trace.arrivals
+
+
+def test_a_small_use_case_has_as_many_days_as_the_burst_needs() -> None:
+    trace = daily_profile(10, 100, np.random.default_rng(7))
+    assert 100 <= len(trace.arrivals) <= 250
+    assert trace.arrivals[-1].at > 8 * DAY
+    assert daily_profile(0.01, 1, np.random.default_rng(7)).arrivals
+
+
+def test_fidelity_is_one_for_the_same_gaps_and_falls_for_others() -> None:
+    random = np.random.default_rng(3)
+    bursty = np.cumsum(random.pareto(1.5, 2000))
+    steady = np.linspace(0, bursty[-1], 2000)
+    jitter = random.random(2000) * 0.02
+
+    def fidelity(planned: NDArray[np.float64], sent: NDArray[np.float64]) -> float:
+        found = interarrival_fidelity(planned.tolist(), sent.tolist())
+        assert found is not None
+        return found
+
+    assert fidelity(bursty, bursty + 5) == pytest.approx(1)
+    assert fidelity(steady, steady + jitter) > 0.95
+    assert fidelity(bursty, steady) < 0.5
+    assert fidelity(bursty, bursty * 2) < 0.1
+    assert interarrival_fidelity([0.0, 1.0], [0.0, 1.0]) is None
+    assert interarrival_fidelity([0.0] * 9, [0.0] * 9) is None
+
+
+def test_an_hour_of_a_real_service() -> None:
+    data = os.environ.get("PILOTAGE_TEST_DATA")
+    path = Path(data or "") / "traffic" / "azure_llm_conversation_2023.csv"
+    if not data or not path.exists():
+        pytest.skip("PILOTAGE_TEST_DATA names no folder with traffic/azure_llm_conversation_2023.csv")
+    trace = read_trace(path)
+    assert (len(trace.arrivals), trace.faults) == (19_366, ())
+    assert 0 < trace.arrivals[-1].at <= HOUR
+    burst = trace.busiest(300)
+    assert len(burst) == 300
+    assert burst[-1].at < trace.arrivals[-1].at / (19_366 / 300)
