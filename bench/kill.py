@@ -176,8 +176,19 @@ def main() -> None:
         (folder / "case" / "usecase.toml").write_text(USE_CASE.format(port=upstream_port) + GOAL)
         subprocess.run([pilotage, "apply", str(folder / "case"), "--workspace", workspace], check=True)
         made = subprocess.run(
-            [pilotage, "keys", "create", "bench", "--role", "infer", "--role", "feedback", "--json"]
-            + ["--workspace", workspace],
+            [
+                pilotage,
+                "keys",
+                "create",
+                "bench",
+                "--role",
+                "infer",
+                "--role",
+                "feedback",
+                "--json",
+                "--workspace",
+                workspace,
+            ],
             check=True,
             capture_output=True,
             text=True,

@@ -219,7 +219,9 @@ class Serving:
 
 
 @contextmanager
-def serving(workspace: Path, *, workers: int = 2, arguments: Sequence[str] = (), **environment: str) -> Iterator[Serving]:
+def serving(
+    workspace: Path, *, workers: int = 2, arguments: Sequence[str] = (), **environment: str
+) -> Iterator[Serving]:
     """Start a server; end it with SIGTERM, and with SIGKILL if that is not enough."""
     errors = workspace.parent / f"{workspace.name}.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PILOTAGE_")}

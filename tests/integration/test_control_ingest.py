@@ -1,0 +1,229 @@
+"""Ingest over a real spool, store and Parquet: what it counted is what it counts after it was stopped anywhere."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pilotage.access import Actor, Role
+from pilotage.clock import HOUR, SECOND, FrozenClock
+from pilotage.decision.observation import Observation
+from pilotage.errors import WorkspaceUnusable
+from pilotage.governance.commands import Context, run
+from pilotage.records import Feedback, Finished, SpoolEvent, Started
+from pilotage.rollout import controller as acting
+from pilotage.rollout import ingest as module
+from pilotage.rollout.controller import Controller
+from pilotage.rollout.ingest import Ingest
+from pilotage.rollout.observe import Observer
+from pilotage.rollout.running import Running
+from pilotage.rollout.watched import watched
+from pilotage.store.events import EventsReader, Sealer
+from pilotage.store.spool import Reader, Writer
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.workspace import Workspace
+from tests.integration.control_rig import files_of, write_use_case
+
+LOCAL = Actor(id="local:test", roles=(Role.ADMIN,))
+
+
+class House:
+    """A workspace with a use case in canary, and no process but this one."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = FrozenClock()
+        self.workspace = Workspace(path / "ws").prepare()
+        self.store = SqliteStore(self.workspace.state)
+        self.context = Context(self.store, self.clock)
+        result = self.run("apply", files=files_of(write_use_case(path / "help")))
+        fact = {"use_case": "help", "release": result["candidate"], "baseline": result["live"], "n": 400}
+        for measure, value in (("quality_difference", 0.1), ("replay_errors", 0.0)):
+            figures = {"value": value, "low": value, "high": value, "method": "test", "data": "0" * 64}
+            self.run("record_evidence", measure=measure, **figures, **fact)
+        for _ in range(3):
+            self.run("promote", use_case="help")
+        self.rollout = self.run("status", use_case="help")["use_cases"][0]["rollout"]["id"]
+
+    def run(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        return run(self.context, LOCAL, name, arguments)
+
+    @contextmanager
+    def ingest(self) -> Iterator[tuple[Ingest, Observer]]:
+        """Leaving it without more is what a kill leaves: nothing but what is on disk."""
+        observer = Observer()
+        sealer = Sealer(self.workspace.events, self.store)
+        with closing(sealer), closing(EventsReader(self.workspace.events, self.store)) as events:
+            spool = Reader(self.workspace.spool)
+            yield (
+                Ingest(self.store, spool, sealer=sealer, events=events, observer=observer, clock=self.clock),
+                observer,
+            )
+
+    def seen(self, observer: Observer) -> Observation:
+        found = observer.observe("help", 0, now=self.clock.now())
+        assert found is not None
+        return found
+
+    def events(self, generator: random.Random, count: int) -> list[SpoolEvent]:
+        """Return requests of units that come back, fail, answer, answer twice and never answer."""
+        made: list[SpoolEvent] = []
+        for number in range(count):
+            at = self.clock.now() + number * SECOND
+            person = generator.randrange(count // 2)
+            unit, arm = f"unit-{person}", ("candidate" if person % 2 else "baseline")
+            made.append(
+                Started(
+                    id=f"i{number}",
+                    use_case="help",
+                    at=at,
+                    release=f"help/{arm}@0",
+                    arm=arm,
+                    deadline=at + HOUR,
+                    unit=unit,
+                    rollout=self.rollout,
+                    step=0,
+                )
+            )
+            error = generator.choice(["", "", "", "timeout"])
+            made.append(Finished(id=f"i{number}", use_case="help", at=at, served="x", status=200, error=error))
+            answer = Feedback(
+                id=f"f{number}",
+                use_case="help",
+                at=at,
+                received=at,
+                metric=generator.choice(["resolved", "complained"]),
+                value=float(generator.randrange(2)),
+                inference=f"i{number}",
+            )
+            made += [answer] * generator.choice([0, 1, 1, 2])
+        return made
+
+    def close(self) -> None:
+        self.store.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with closing(House(tmp_path)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stopped_anywhere_it_counts_the_same(house: House, seed: int) -> None:
+    generator = random.Random(seed)
+    events = house.events(generator, 200)
+    house.clock.advance(HOUR)
+    straight = Observer()
+    with closing(Writer(house.workspace.spool, "w0")) as first, closing(Writer(house.workspace.spool, "w1")) as second:
+        waiting = list(events)
+        while waiting:
+            batch, waiting = waiting[:60], waiting[60:]
+            for event in batch:
+                # Feedback goes through whichever worker it meets.
+                (second if isinstance(event, Feedback) and generator.random() < 0.5 else first).append(event)
+            with house.ingest() as (ingest, _):
+                ingest.turn()
+                if generator.random() < 0.7:
+                    ingest.seal_due(everything=True)
+        with house.ingest() as (ingest, rebuilt):
+            ingest.turn()
+            ingest.turn()
+            after = house.seen(rebuilt)
+    with house.store.read() as tx:
+        assert tx.progress.files("started")
+    with house.store.read() as tx:
+        spec = Running().read(tx)["help"].spec
+    straight.follow({"help": (house.rollout, watched(spec))})
+    for event in events:
+        straight.feed(event)
+    straight.caught_up(house.clock.now())
+    assert after == house.seen(straight)
+    assert after.metrics["resolved"][0].candidate.total > 0
+
+
+def test_segments_that_ended_are_sealed_and_removed(house: House) -> None:
+    events = house.events(random.Random(1), 20)
+    with closing(Writer(house.workspace.spool, "w0")) as writer:
+        for event in events:
+            writer.append(event)
+        with house.ingest() as (ingest, _):
+            ingest.turn()
+            ingest.seal_due()
+            assert Reader(house.workspace.spool).segments()
+    with house.ingest() as (ingest, _):
+        assert ingest.turn() == len(events)
+        ingest.seal_due()
+        assert Reader(house.workspace.spool).segments() == []
+        assert ingest.turn() == 0
+    with closing(EventsReader(house.workspace.events, house.store)) as reader:
+        assert reader.query("SELECT count(*) AS n FROM started")[0]["n"] == 20
+
+
+def test_what_cannot_be_sealed_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNSEALED_LIMIT", 2000)
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
+        sealer = ingest._sealer
+
+        class Full:
+            def seal(self, *_: object, **__: object) -> None:
+                raise WorkspaceUnusable("no space", hint="free some")
+
+        ingest._sealer = Full()
+        for event in house.events(random.Random(1), 50):
+            writer.append(event)
+            ingest.turn()
+            ingest.seal_due(everything=True)
+        held = house.seen(observer).metrics["errors"][0]
+        assert ingest.lag > 0
+        ingest._sealer = sealer
+        for _ in range(3):
+            ingest.seal_due(everything=True)
+            ingest.turn()
+        after = house.seen(observer).metrics["errors"][0]
+        assert held.candidate.units + held.baseline.units < after.candidate.units + after.baseline.units
+        with house.store.read() as tx:
+            assert tx.progress.files("started")
+
+
+def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
+        for event in house.events(random.Random(2), 120):
+            writer.append(event)
+        ingest.turn()
+        controller = Controller(house.context, observer, lag=lambda: 0, lost=lambda: 0)
+        assert controller.use_cases() == ["help"]
+        decide = acting.decide
+
+        def slow(*given: object, **named: object) -> object:
+            house.run("pause", use_case="help", reason="somebody was quicker")
+            return decide(*given, **named)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(acting, "decide", slow)
+            assert controller.tick("help") is None
+        before = house.run("ledger")["entries"]
+        assert [entry["action"] for entry in before][-1] == "pause"
+        assert controller.tick("help") is not None
+        assert controller.tick("help") is None
+        assert len(house.run("ledger")["entries"]) == len(before) + 1
+
+
+def test_records_that_were_lost_hold_a_rollout(house: House) -> None:
+    lost = 0
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
+        controller = Controller(house.context, observer, lag=lambda: 0, lost=lambda: lost)
+        ingest.turn()
+        assert controller.tick("help") is None
+        for event in house.events(random.Random(2), 120):
+            writer.append(event)
+        ingest.turn()
+        lost = 3
+        assert controller.tick("help") is None
+        decision = controller.tick("help")
+        assert decision is not None
+        assert decision.detail["looks"]

@@ -1,0 +1,193 @@
+"""`pilotage serve` as processes: who dies comes back, nothing counted is lost, and the end is orderly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+from tests.integration.control_rig import Reply, Serving, ask, children, pilotage, serving, write_use_case
+from tests.integration.gateway_rig import Provider, until
+
+
+def test_a_second_server_on_the_workspace_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=1) as server:
+        second = pilotage("serve", "--port", "0", "--control-port", "0", workspace=tmp_path / "ws")
+        assert second.returncode == 1
+        assert f"in use by process {server.process.pid}" in second.stderr
+        assert "Traceback" not in second.stderr
+        taken = server.gateway.rpartition(":")[2]
+        third = pilotage("serve", "--port", taken, "--control-port", "0", workspace=tmp_path / "other")
+        assert third.returncode == 1
+        assert "--port; 0 takes a free one" in third.stderr
+
+
+def test_where_it_is_reached_is_written_for_this_user_alone_and_removed(tmp_path: Path) -> None:
+    place = tmp_path / "ws" / "run" / "control.json"
+    with serving(tmp_path / "ws", workers=1) as server:
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "ws").stat().st_mode) == 0o700
+        facts = json.loads(place.read_text())
+        assert (facts["pid"], facts["gateway"]) == (server.process.pid, server.gateway)
+        # Secrets are not for `ps` to show.
+        commands = " ".join(children(server.process.pid).values())
+        assert facts["token"] not in commands
+    assert not place.exists()
+    assert server.process.returncode == 0
+
+
+def test_a_killed_worker_comes_back_and_requests_go_on(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=2) as server:
+        server.to_canary()
+        key = server.key("infer", "feedback")
+        for number in range(3):
+            killed = server.kill("pilotage.app.worker")
+            until(lambda killed=killed: killed not in server.pids("pilotage.app.worker"))
+            # The other worker has the same socket: nothing is refused meanwhile.
+            assert server.chat(key, f"unit-{number}").status == 200
+            until(lambda: len(server.pids("pilotage.app.worker")) == 2)
+        assert "signal 9" in server.errors.read_text()
+
+
+def test_a_killed_control_process_comes_back_with_the_same_numbers(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=2) as server:
+        server.to_canary()
+        key = server.key("infer", "feedback")
+        server.command("pause", use_case="help", reason="only count")
+        units: dict[str, tuple[str, float]] = {}
+
+        def serve(numbers: range) -> None:
+            for number in numbers:
+                unit = f"unit-{number}"
+                reply = server.chat(key, unit)
+                assert reply.status == 200, reply.body
+                value = float(number % 3 == 0)
+                units[unit] = (reply.headers["x-pilotage-variant"], value)
+                said = {"id": unit, "inference": reply.headers["x-pilotage-inference"], "metric": "resolved"}
+                assert server.feedback(key, value=value, **said).status == 202
+
+        serve(range(60))
+        until(lambda: "resolved" in server.rollout["readings"])
+        for numbers in (range(60, 90), range(90, 120)):
+            server.kill("pilotage.app.control")
+            # The gateway does not need it.
+            serve(numbers)
+        until(lambda: _answers(server))
+        until(lambda: server.rollout["readings"]["resolved"]["look"] == 1)
+        # Everything was counted by a process that was not there when most of it happened.
+        serve(range(120, 200))
+        until(lambda: server.rollout["readings"]["resolved"]["look"] == 2)
+        entries = server.command("ledger", use_case="help")["entries"]
+        counted = [entry for entry in entries if entry["action"] == "hold"][-1]["detail"]["observation"]
+        stratum = counted["metrics"]["resolved"][0]
+        for arm, variant in (("baseline", "before"), ("candidate", "after")):
+            told = [value for name, value in units.values() if name == variant]
+            assert 0 < stratum[arm]["units"] <= len(told)
+            # Units are first seen in the order they were served, so the counts are those of a beginning.
+            assert stratum[arm]["total"] in (sum(told[: stratum[arm]["units"]]), sum(told[: stratum[arm]["units"] - 1]))
+        events = ask(server.control, "GET", "/api/v1/events?table=feedback&limit=1000", key=server.token)
+        assert events.status == 200
+        server.command("ledger_verify")
+
+
+def _answers(server: Serving) -> bool:
+    try:
+        return ask(server.control, "GET", "/healthz").status == 200
+    except OSError:
+        return False
+
+
+def test_sigterm_answers_what_was_begun_and_seals_it(tmp_path: Path, provider: Provider) -> None:
+    text = (write_use_case(tmp_path / "help") / "usecase.toml").read_text()
+    slow = (
+        f'[upstreams.slow]\nbase_url = "{provider.url("gated")}"\n\n[variants.before]\nupstream = "slow"\nmodel = "m"\n'
+    )
+    text = text.replace('[variants.before]\nupstream = "search"\nknowledge = ["knowledge/*.md"]\n', slow)
+    (tmp_path / "help" / "usecase.toml").write_text(text)
+    replies: list[Reply] = []
+    with serving(tmp_path / "ws", workers=1) as server:
+        applied = pilotage("apply", str(tmp_path / "help"), workspace=tmp_path / "ws")
+        assert applied.returncode == 0, applied.stderr
+        key = server.key("infer")
+        asking = threading.Thread(target=lambda: replies.append(server.chat(key, "ann")))
+        asking.start()
+        until(lambda: provider.seen("gated")["requests"])
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "ending" in server.errors.read_text())
+        provider.open_gate()
+        asking.join(30)
+        assert server.process.wait(60) == 0
+    assert [reply.status for reply in replies] == [200]
+    assert not list((tmp_path / "ws" / "spool").glob("*.spool"))
+    shown = pilotage("events", "--json", workspace=tmp_path / "ws")
+    rows: list[dict[str, Any]] = json.loads(shown.stdout)["events"]
+    assert [(row["use_case"], row["finished"], row["status"]) for row in rows] == [("help", True, 200)]
+
+
+def test_children_end_with_a_killed_parent_and_the_next_server_starts(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=2) as server:
+        orphans = list(children(server.process.pid))
+        assert len(orphans) == 3
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(10)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
+    # The address that it left behind leads nowhere; commands see that nobody has the workspace.
+    assert (tmp_path / "ws" / "run" / "control.json").exists()
+    shown = pilotage("status", workspace=tmp_path / "ws")
+    assert shown.returncode == 0, shown.stderr
+    with serving(tmp_path / "ws", workers=1) as server:
+        assert ask(server.gateway, "GET", "/healthz").status == 200
+
+
+def test_a_failing_tick_is_said_and_moves_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=1) as server:
+        server.to_canary()
+        until(lambda: ask(server.control, "GET", "/healthz").json["status"] == "ok")
+        spool = tmp_path / "ws" / "spool"
+        spool.rename(tmp_path / "ws" / "away")
+        spool.write_text("not a folder")
+        health = until(lambda: _failing(server))
+        assert health["faults"] >= 1
+        status = ask(server.control, "GET", "/api/v1/status", key=server.token).json
+        assert "events" in status["controller"]["faults"]
+        shown = pilotage("status", workspace=tmp_path / "ws")
+        assert "The controller fails at events" in shown.stdout
+        spool.unlink()
+        (tmp_path / "ws" / "away").rename(spool)
+        until(lambda: ask(server.control, "GET", "/healthz").json["status"] == "ok")
+
+
+def _failing(server: Serving) -> dict[str, Any] | None:
+    reply = ask(server.control, "GET", "/healthz")
+    body: dict[str, Any] = reply.json
+    return body if reply.status == 503 and body["status"] == "failing" else None
+
+
+def test_ctrl_c_ends_it_as_well(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=1) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(60) == 0
+
+
+def test_the_clock_is_every_process_s(tmp_path: Path) -> None:
+    clock = "1000000:1500000000000000:1"
+    with serving(tmp_path / "ws", workers=1, PILOTAGE_CLOCK=clock) as server:
+        entry = server.command("keys_create", name="k", roles=["infer"])
+        assert entry["created"] > 2_500_000_000_000_000
+        assert (
+            ask(server.control, "GET", "/api/v1/status", key=server.token).json["controller"]["at"]
+            > entry["created"] - 10**9
+        )
+
+
+def test_a_workspace_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "ws").write_text("a file")
+    refused = pilotage("serve", "--port", "0", "--control-port", "0", workspace=tmp_path / "ws")
+    assert refused.returncode == 1
+    assert "not a folder" in refused.stderr
+    assert isinstance(refused, subprocess.CompletedProcess)
