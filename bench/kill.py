@@ -24,10 +24,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
 from gateway import USE_CASE, children, free_port
+
+from pilotage.store.events import EventsReader
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.workspace import Workspace
 
 GOAL = """
 [goals.resolved]
@@ -145,17 +150,10 @@ async def run(tree: Tree, load: Load, kills: int) -> Counter[str]:
 
 
 def rows(workspace: str, table: str) -> Counter[str]:
-    """Return how often each id stands in the sealed events of one table."""
-    from pilotage.store.events import EventsReader
-    from pilotage.store.sqlite import SqliteStore
-    from pilotage.store.workspace import Workspace
-
+    """Return how often each id stands in the sealed events, before anything is made unique."""
     place = Workspace(Path(workspace))
-    store = SqliteStore(place)
-    try:
-        return Counter(row["id"] for row in EventsReader(place, store).query(f"SELECT id FROM raw_{table}"))
-    finally:
-        store.close()
+    with closing(SqliteStore(place.state)) as store, closing(EventsReader(place.events, store)) as events:
+        return Counter(row["id"] for row in events.query(f"SELECT id FROM {table}"))
 
 
 def main() -> None:
@@ -204,7 +202,7 @@ def main() -> None:
         tree.process.send_signal(signal.SIGTERM)
         tree.process.wait(timeout=30)
         verified = subprocess.run([pilotage, "ledger", "verify", "--workspace", workspace], check=False)
-        started, finished, feedback = (rows(workspace, table) for table in ("started", "finished", "feedback"))
+        started, finished, feedback = (rows(workspace, table) for table in ("started", "finished", "feedback_rows"))
     finally:
         for process in (tree.process if tree else None, upstream):
             if process is not None and process.poll() is None:

@@ -194,6 +194,7 @@ def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytes
     with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
         for event in house.events(random.Random(2), 120):
             writer.append(event)
+        house.clock.advance(HOUR // 2)
         ingest.turn()
         controller = Controller(house.context, observer, lag=lambda: 0, lost=lambda: 0)
         assert controller.use_cases() == ["help"]
@@ -221,6 +222,7 @@ def test_records_that_were_lost_hold_a_rollout(house: House) -> None:
         assert controller.tick("help") is None
         for event in house.events(random.Random(2), 120):
             writer.append(event)
+        house.clock.advance(HOUR // 2)
         ingest.turn()
         lost = 3
         assert controller.tick("help") is None

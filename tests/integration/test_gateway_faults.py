@@ -162,6 +162,17 @@ def test_connections_are_used_again(rig: Rig, provider: Provider) -> None:
     assert after["connections"] <= before["connections"] + 1
 
 
+def test_a_pooled_connection_that_its_server_closed_is_not_the_releases_fault(rig: Rig, provider: Provider) -> None:
+    rig.route("stale", release("stale", provider.url("stale")))
+    until(lambda: rig.chat("stale").status != 404)
+    for _ in range(5):
+        reply = rig.chat("stale")
+        assert reply.status == 200
+        assert rig.record(reply)[1].error == ""
+    facts = provider.seen("stale")
+    assert facts["requests"] > facts["connections"] > 1
+
+
 def test_a_redirect_is_not_followed(rig: Rig, provider: Provider) -> None:
     assert rig.chat("status-302").status == 502
     assert provider.seen("elsewhere")["requests"] == 0

@@ -13,6 +13,7 @@ from typing import Any
 
 WORDS = ["Parcels ", "arrive ", "in ", "three ", "days ", "— ", "usually."]
 FLOOD = 256 << 20
+CLOSE = "connection: close\r\n"
 
 seen: dict[str, dict[str, Any]] = {}
 gate = asyncio.Event()
@@ -84,8 +85,11 @@ class Connection:
         return lines[0].split(" ")[1], headers, body
 
 
-async def behave(name: str, connection: Connection, facts: dict[str, Any], headers: dict[str, str], body: Any) -> bool:
+async def behave(
+    name: str, connection: Connection, facts: dict[str, Any], headers: dict[str, str], *, first: bool
+) -> bool:
     """Answer one request; return whether the connection may be used again."""
+    body = facts["body"]
     streamed = bool(body.get("stream"))
     if name.startswith("status-"):
         code = name.removeprefix("status-")
@@ -114,6 +118,12 @@ async def behave(name: str, connection: Connection, facts: dict[str, Any], heade
             for byte in b"".join(events).replace(b"\n", b"\r\n"):
                 await connection.send(bytes([byte]))
             await connection.end()
+        case "stale":
+            if not first:
+                # What a server does that closes an idle connection just as the next request arrives.
+                return False
+            await connection.reply("200 OK", completion("".join(WORDS)))
+            return True
         case "hang":
             await connection.gone()
             facts["gone"] += 1
@@ -144,15 +154,15 @@ async def behave(name: str, connection: Connection, facts: dict[str, Any], heade
             await connection.send(chunk({}, "stop") + DONE)
             await connection.end()
         case "garbage":
-            await connection.reply("200 OK", b"<<< not JSON >>>")
+            await connection.reply("200 OK", b"<<< not JSON >>>", extra=CLOSE)
         case "not-text":
-            await connection.reply("200 OK", completion("?").replace(b"?", b"\xff"))
+            await connection.reply("200 OK", completion("?").replace(b"?", b"\xff"), extra=CLOSE)
         case "bottomless":
-            await connection.reply("200 OK", b'{"choices": ' + b"[" * 100_000)
+            await connection.reply("200 OK", b'{"choices": ' + b"[" * 100_000, extra=CLOSE)
         case "not-http":
             await connection.write(b"220 mail.example ESMTP ready\r\n")
         case "wrong-type":
-            await connection.reply("200 OK", b"<html>Please sign in</html>", "text/html")
+            await connection.reply("200 OK", b"<html>Please sign in</html>", "text/html", CLOSE)
         case "half-event":
             await connection.start()
             await connection.send(STREAM[0])
@@ -186,11 +196,11 @@ async def behave(name: str, connection: Connection, facts: dict[str, Any], heade
             await connection.send(b'data: {"error": {"message": "overloaded", "code": 529}}\n\n')
             await connection.end()
         case "huge":
-            await connection.reply("200 OK", completion("x" * (20 << 20)))
+            await connection.reply("200 OK", completion("x" * (20 << 20)), extra=CLOSE)
         case "closes":
             pass
         case _:
-            await connection.reply("404 Not Found", b"{}")
+            await connection.reply("404 Not Found", b"{}", extra=CLOSE)
     return False
 
 
@@ -214,10 +224,10 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             facts = seen.setdefault(name, {"requests": 0, "connections": 0, "gone": 0, "written": 0})
             facts["requests"] += 1
             facts["connections"] += first
-            first = False
             facts["path"], facts["headers"], facts["body"] = path, headers, json.loads(body)
-            if not await behave(name, connection, facts, headers, facts["body"]):
+            if not await behave(name, connection, facts, headers, first=first):
                 return
+            first = False
     except ConnectionError:
         pass
     finally:

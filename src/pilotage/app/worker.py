@@ -23,6 +23,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pilotage import settings
+from pilotage.app.log import start_log
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
 from pilotage.errors import PilotageError, WorkspaceUnusable
@@ -192,12 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
     parser.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
     given = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=given.log.upper(),
-        stream=sys.stderr,
-        format=f"%(asctime)s {given.name} %(levelname)s %(name)s: %(message)s",
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    start_log(given.log, given.name)
     # The server raises the signal that ended it again once it has drained; by then nothing is left to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

@@ -7,7 +7,7 @@ use case's file or nowhere. Certificates are checked against the system's trust 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -29,13 +29,22 @@ IDLE_SECONDS = 4
 _PASSED_ON = frozenset({400, 409, 413, 415, 422, 429})
 
 
+_FRESH_AFTER = 2
+
+
+async def _note_reuse(_: aiohttp.ClientSession, context: Any, __: aiohttp.TraceConnectionReuseconnParams) -> None:
+    context.trace_request_ctx.append(True)
+
+
 def open_session() -> aiohttp.ClientSession:
     """Return the session that every HTTP upstream of one process shares; needs a running loop."""
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(_note_reuse)
     connector = aiohttp.TCPConnector(
         limit=0, ssl=ssl.create_default_context(), keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=10
     )
     return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, trace_configs=[trace]
     )
 
 
@@ -83,6 +92,17 @@ class HttpUpstream:
         )
 
     async def send(self, call: Call) -> HttpAnswer:
+        for _ in range(_FRESH_AFTER):
+            reused: list[bool] = []
+            try:
+                return await self._post(call, reused)
+            except UpstreamError as fault:
+                # A server may close an idle connection just as a request is sent on it: nobody has seen that request.
+                if fault.kind != "broken" or not reused:
+                    raise
+        return await self._post(call, [])
+
+    async def _post(self, call: Call, reused: list[bool]) -> HttpAnswer:
         accept = "text/event-stream" if call.stream else "application/json"
         try:
             response = await self._session.post(
@@ -91,6 +111,7 @@ class HttpUpstream:
                 headers={**self._headers, "accept": accept, **call.headers},
                 timeout=self._timeout,
                 allow_redirects=False,
+                trace_request_ctx=reused,
             )
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL) as fault:
             raise _fault(self._host, "connect", "no connection to the provider", fault) from None

@@ -1,0 +1,159 @@
+"""What the demo shows while it runs: where the use case stands, who gets what, and every decision in its own words."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pilotage.clock import SECOND
+from pilotage.status import MILLION, ROAD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pilotage.clock import Clock
+    from pilotage.demo.customers import Tally
+
+WIDTH = 40
+EVERY = 10.0
+"""Seconds between lines of progress where the output is no terminal."""
+_STYLES = {
+    "pass": "green", "fail": "red", "missing": "yellow", "inconclusive": "yellow", "waived": "dim",
+    "promote": "bold green", "advance": "green", "roll_back": "bold red", "futile": "bold red", "pause": "yellow",
+    "approve": "cyan", "hold": "dim",
+}  # fmt: skip
+_QUIET = ("key_create", "key_revoke")
+
+
+class Screen:
+    """Used as a context manager; lines go above a panel that is redrawn in place."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._began = clock, time.monotonic()
+        self.console = Console(highlight=False, soft_wrap=False)
+        self._live = Live(console=self.console, refresh_per_second=4, get_renderable=self._panel, transient=True)
+        self._status: Mapping[str, Any] = {}
+        self._tally: Tally | None = None
+        self._doing = ""
+        self._line_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live.is_started:
+            self._live.stop()
+
+    def title(self, text: str) -> None:
+        self.console.print(Text(f"\n{text}", style="bold"))
+
+    def say(self, text: str, style: str = "") -> None:
+        self.console.print(Text(f"  {text}", style=style))
+
+    def doing(self, what: str, done: int = 0, of: int = 0) -> None:
+        self._doing = f"{what} {done}/{of}" if of else what
+
+    def gate(self, gate: Mapping[str, Any]) -> None:
+        """Show a gate with each of its criteria."""
+        opened = gate["open"]
+        self.say(f"gate into {gate['stage']}: {'open' if opened else 'closed'}", "green" if opened else "red")
+        for criterion in gate["criteria"]:
+            verdict = str(criterion["verdict"])
+            line = Text(f"    {verdict:<13}", style=_STYLES.get(verdict, ""))
+            self.console.print(line.append(f"{criterion['name']}  {criterion['says']}", "not bold default"))
+
+    def entry(self, entry: Mapping[str, Any]) -> None:
+        """Show one entry of the ledger."""
+        action = str(entry["action"])
+        if action in _QUIET:
+            return
+        says = Text(f"  {self._when(entry['at'])}  ", style="dim").append(
+            f"{action:<9} ", _STYLES.get(action, "not dim")
+        )
+        self.console.print(says.append(_words(action, entry["detail"], entry["actor"]), "not dim default"))
+
+    def now(self, status: Mapping[str, Any], tally: Tally | None) -> None:
+        """Take the newest state for the panel."""
+        self._status, self._tally = status, tally
+        if not self.console.is_terminal and time.monotonic() - self._line_at > EVERY:
+            self._line_at = time.monotonic()
+            self.say(f"... {self._split()}; {self._counts()}", "dim")
+
+    def _panel(self) -> Group:
+        parts: list[Any] = [Text("")]
+        if self._status:
+            stage = str(self._status["stage"])
+            road = Text("  ")
+            for name in ROAD:
+                road.append(f" {name} ", "reverse bold" if name == stage else "dim").append("›", "dim")
+            parts += [road[:-1], Text(f"  {self._split()}")]
+        if self._tally is not None:
+            parts += [self._rates(self._tally), Text(f"  {self._counts()}", style="dim")]
+            if last := (self._status.get("rollout") or {}).get("last"):
+                parts.append(Text(f"  last word: {last['reason']}", style="dim", overflow="ellipsis", no_wrap=True))
+        if self._doing:
+            parts.append(Text(f"  {self._doing}", style="cyan"))
+        return Group(*parts)
+
+    def _split(self) -> str:
+        rollout = self._status.get("rollout")
+        live = short(self._status.get("live", "")) or "nothing"
+        if not rollout or rollout["phase"] not in ("running", "paused"):
+            return f"everybody gets {live}"
+        share = rollout["share"] / MILLION
+        filled = max(1, round(share * WIDTH)) if share else 0
+        bar = "█" * filled + "░" * (WIDTH - filled)
+        return f"{bar} {share:.0%} of customers get {short(rollout['candidate'])}, the others {live}"
+
+    def _rates(self, tally: Tally) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("  answered by", "answers", "resolved, says the judge"):
+            table.add_column(name, justify="left" if name.startswith(" ") else "right")
+        for release in sorted({release for release, _ in tally.resolved}):
+            right, wrong = tally.resolved[release, 1], tally.resolved[release, 0]
+            table.add_row(f"  {short(release)}", f"{right + wrong:,}", f"{right / (right + wrong):.1%}")
+        return table
+
+    def _counts(self) -> str:
+        real = time.monotonic() - self._began
+        counts = f"{self._when(self._clock.now())} in the time-lapse, {real:.0f} s in truth"
+        tally = self._tally
+        if tally is None:
+            return counts
+        failed = sum(tally.failures.values())
+        return f"{counts}; {tally.customers:,} customers, {tally.requests:,} questions, {failed} failed"
+
+    @staticmethod
+    def _when(at: int) -> str:
+        return f"{datetime.fromtimestamp(at / SECOND, UTC):%a %d %H:%M}"
+
+
+def short(reference: str) -> str:
+    """Return `variant@digest` of a release's reference, the digest cut to what tells releases apart."""
+    variant, at, digest = reference.partition("/")[2].partition("@")
+    return f"{variant}{at}{digest[:6]}"
+
+
+def _words(action: str, detail: Mapping[str, Any], actor: str) -> str:
+    match action:
+        case "evidence":
+            return (
+                f"{detail['measure']} of {short(detail['release'])}: {detail['value']:.3g} "
+                f"({detail['low']:.3g} to {detail['high']:.3g}), n = {detail['n']}"
+            )
+        case "approve":
+            return f"{short(detail['release'])} may enter {detail['stage']}, says {actor}: {detail.get('reason', '')}"
+        case "promote" if not detail.get("decision"):
+            return f"{short(detail['release'])} goes from {detail['from']} to {detail['to']}"
+        case "register" | "release" | "charter":
+            return f"{short(detail.get('candidate') or detail.get('release') or '') or 'the folder'}, by {actor}"
+        case _:
+            return str(detail.get("reason", ""))
