@@ -176,12 +176,9 @@ class Serving:
             time.sleep(0.02)
         return secret
 
-    def chat(self, key: str, unit: str, question: str = "When do parcels arrive?", **headers: str) -> Reply:
-        body = {"model": "help", "messages": [{"role": "user", "content": question}]}
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return ask(
-            self.gateway, "POST", "/v1/chat/completions", body, key=key, headers={"x-pilotage-unit": unit, **named}
-        )
+    def chat(self, key: str, unit: str, question: str = "When do parcels arrive?", **more: Any) -> Reply:
+        body = {"model": "help", "messages": [{"role": "user", "content": question}], **more}
+        return ask(self.gateway, "POST", "/v1/chat/completions", body, key=key, headers={"x-pilotage-unit": unit})
 
     def feedback(self, key: str, **body: Any) -> Reply:
         return ask(self.gateway, "POST", "/v1/feedback", body, key=key)

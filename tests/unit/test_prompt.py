@@ -53,6 +53,7 @@ def test_a_template_is_compiled_once() -> None:
         "{{ messages[7].content }}",
         "{% for n in range(10000000) %}x{% endfor %}",
         "{{ question + 1 }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
     ],
 )
 def test_a_template_that_does_not_render_is_its_releases_fault(text: str) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from pilotage.cli.options import Json, Server, Workspace, commander, given
 from pilotage.cli.output import say, show_json, table, when
+from pilotage.console.rows import why
 from pilotage.errors import WrongCall
 
 app = typer.Typer(help="The record of every decision, approval and change.", no_args_is_help=True)
@@ -42,10 +43,7 @@ def show(
         return
     table(
         ("seq", "at", "who", "what", "use case", "why"),
-        (
-            (e["seq"], when(e["at"]), e["actor"], e["action"], e["use_case"], e["detail"].get("reason", ""))
-            for e in entries
-        ),
+        ((e["seq"], when(e["at"]), e["actor"], e["action"], e["use_case"], why(e)) for e in entries),
     )
 
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pilotage.console.door import body_of, visitor
+from pilotage.console.rows import why
 from pilotage.console.visitors import COOKIE, SESSION_HOURS
 from pilotage.errors import PilotageError
 from pilotage.governance.commands import run
@@ -65,7 +66,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(when=_when, percent=_percent, variant=_variant)
+        self._templates.filters.update(when=_when, percent=_percent, variant=_variant, why=why)
 
     def routes(self) -> list[Route]:
         return [

@@ -1,4 +1,4 @@
-"""Sealed events as rows for people and programs."""
+"""Events and ledger entries as rows for people and programs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pilotage.errors import WrongCall
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pilotage.store.base import Events
 
 TABLES = ("inferences", "started", "finished", "feedback", "texts")
@@ -23,3 +25,17 @@ def newest(events: Events, table: str, *, limit: int, use_case: str = "") -> lis
         f"SELECT * FROM {table} WHERE ?1 = '' OR use_case = ?1 ORDER BY \"at\" DESC, id LIMIT ?2",  # noqa: S608 (one of TABLES)
         (use_case, limit),
     )
+
+
+def why(entry: Mapping[str, Any]) -> str:
+    """Return one ledger entry's reason; where nobody gave one, what it was about."""
+    detail = entry["detail"]
+    if detail.get("reason"):
+        return str(detail["reason"])
+    about = []
+    if "from" in detail and "to" in detail:
+        about.append(f"{detail['from']} to {detail['to']}")
+    if "measure" in detail:
+        about.append(f"{detail['measure']} {detail.get('value', 0):.4g}")
+    about += [str(detail[name]) for name in ("stage", "name", "release", "candidate") if detail.get(name)]
+    return ", ".join(dict.fromkeys(about))

@@ -93,7 +93,7 @@ class Screen:
             stage = str(self._status["stage"])
             road = Text("  ")
             for name in ROAD:
-                road.append(f" {name} ", "reverse bold" if name == stage else "dim").append("›", "dim")
+                road.append(f" {name} ", "reverse bold" if name == stage else "dim").append("→", "dim")
             parts += [road[:-1], Text(f"  {self._split()}")]
         if self._tally is not None:
             parts += [self._rates(self._tally), Text(f"  {self._counts()}", style="dim")]

@@ -33,6 +33,6 @@ def render(release: Release, request: ChatRequest) -> str:
         return _compiled(release.prompt).render(
             use_case=release.use_case, question=request.question, messages=request.messages
         )
-    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as fault:
+    except (jinja2.TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as fault:
         # The fault's text may repeat what the caller wrote; its kind does not.
         raise UpstreamError("prompt", f"the prompt of this release does not render ({type(fault).__name__})") from None

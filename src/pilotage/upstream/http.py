@@ -26,10 +26,10 @@ ERROR_BODY_LIMIT = 64 << 10
 # just closing would look like a fault of the release.
 IDLE_SECONDS = 4
 
+_STALE_AT_MOST = 2
+"""Pooled connections that one request may find closed before it is sent on whatever comes next."""
+
 _PASSED_ON = frozenset({400, 409, 413, 415, 422, 429})
-
-
-_FRESH_AFTER = 2
 
 
 async def _note_reuse(_: aiohttp.ClientSession, context: Any, __: aiohttp.TraceConnectionReuseconnParams) -> None:
@@ -92,7 +92,7 @@ class HttpUpstream:
         )
 
     async def send(self, call: Call) -> HttpAnswer:
-        for _ in range(_FRESH_AFTER):
+        for _ in range(_STALE_AT_MOST):
             reused: list[bool] = []
             try:
                 return await self._post(call, reused)

@@ -1,0 +1,143 @@
+"""The way of one use case as its people walk it: apply, promote, evaluate, rehearse, approve, and watch the rollout."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pilotage.app.borrow import serving
+from pilotage.app.client import Server
+from pilotage.errors import GateClosed, NotMeasured, Refused
+from pilotage.evaluation.run import evaluate
+from pilotage.staging.rehearse import rehearse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pilotage.app.client import Commander
+    from pilotage.demo.customers import Tally
+    from pilotage.demo.screen import Screen
+    from pilotage.demo.setting import Folder
+
+LOOK_SECONDS = 0.4
+BURST, BURST_SECONDS, GENTLER = 200, 5.0, 4
+LONGEST = 150.0
+"""Real seconds that one rollout may take before the demo says that it could not be shown."""
+CONCURRENCY = 8
+
+
+class Journey:
+    """Runs commands through the control API, and shows what they and the controller wrote into the ledger."""
+
+    def __init__(self, commander: Commander, folder: Folder, screen: Screen, *, check: Callable[[], None]) -> None:
+        self._commander, self._folder, self._screen, self._check = commander, folder, screen, check
+        self._name = folder.name
+        self._seen = 0
+        self.tally: Tally | None = None
+
+    async def run(self, command: str, **arguments: Any) -> dict[str, Any]:
+        return await asyncio.to_thread(self._commander.run, command, arguments)
+
+    async def key(self, name: str, *roles: str) -> str:
+        secret: str = (await self.run("keys_create", name=name, roles=list(roles)))["secret"]
+        return secret
+
+    async def look(self) -> dict[str, Any]:
+        """Show what the ledger says since last time; return how the use case stands."""
+        self._check()
+        for entry in (await self.run("ledger", after=self._seen))["entries"]:
+            self._seen = entry["seq"]
+            self._screen.entry(entry)
+        status: dict[str, Any] = (await self.run("status", use_case=self._name))["use_cases"][0]
+        self._screen.now(status, self.tally)
+        return status
+
+    async def apply(self) -> None:
+        files = {path: base64.b64encode(data).decode() for path, data in self._folder.files.items()}
+        await self.run("apply", files=files)
+        await self.look()
+
+    async def promote(self) -> bool:
+        """Show the next gate and go through it; return whether it was open."""
+        gate = (await self.run("promote", use_case=self._name, dry_run=True))["gate"]
+        self._screen.gate(gate)
+        try:
+            await self.run("promote", use_case=self._name)
+        except GateClosed:
+            return False
+        await self.look()
+        return True
+
+    async def must_promote(self) -> None:
+        if not await self.promote():
+            raise Refused(
+                "the demo ends here: the gate above is closed",
+                hint="with another provider or other questions, that may be the right answer",
+            )
+
+    async def evaluate(self) -> None:
+        with self._gateway() as gateway:
+            address, key = await gateway
+            result = await evaluate(
+                self._commander.run, address, key, self._name, progress=self._told("cases"), concurrency=CONCURRENCY
+            )
+        self._screen.doing("")
+        await self.look()
+        self._screen.say(result["summary"])
+
+    async def rehearse(self, trace: Path | None) -> None:
+        """Replay a burst on the candidate; once more, gentler, where this machine could not send it on time."""
+        with self._gateway() as gateway:
+            address, key = await gateway
+            for seconds in (BURST_SECONDS, BURST_SECONDS * GENTLER):
+                try:
+                    result = await rehearse(
+                        self._commander.run, address, key, self._name,
+                        trace=trace, requests=BURST, seconds=seconds, progress=self._told("burst"),
+                    )  # fmt: skip
+                    break
+                except NotMeasured as fault:
+                    if seconds > BURST_SECONDS:
+                        raise
+                    self._screen.say(f"not measured: {fault.message}; once more, gentler", "yellow")
+        self._screen.doing("")
+        await self.look()
+        self._screen.say(result["summary"])
+
+    async def approve(self, control: str, key: str) -> None:
+        """Say yes as another person than the author: with a key of their own."""
+        told = {"use_case": self._name, "reason": "read the evidence; go ahead"}
+        await asyncio.to_thread(Server(control, key).run, "approve", told)
+        await self.look()
+
+    async def watch(self) -> dict[str, Any]:
+        """Watch a rollout to its end; return how it ended (as in `status`)."""
+        rollout = (await self.look())["rollout"]["id"]
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST
+        while loop.time() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+            status = await self.look()
+            now = status["rollout"]
+            if now is None or now["id"] != rollout or now["phase"] not in ("running", "paused"):
+                ended: dict[str, Any] = status["ended"][-1]
+                return ended
+        raise Refused(
+            f"the rollout took longer than {LONGEST:.0f} s, so its end could not be shown",
+            hint="`--keep` leaves everything running; `pilotage status` says what it waits for",
+        )
+
+    def _told(self, what: str) -> Callable[[str, int, int], None]:
+        return lambda part, done, of: self._screen.doing(f"{what}, {part}", done, of)
+
+    @contextmanager
+    def _gateway(self) -> Iterator[asyncio.Future[tuple[str, str]]]:
+        """Give (gateway, key for measuring) without blocking the customers; the key is revoked at the end."""
+        borrowed = serving(self._commander)
+        try:
+            yield asyncio.ensure_future(asyncio.to_thread(borrowed.__enter__))
+        finally:
+            borrowed.__exit__(None, None, None)

@@ -1,0 +1,249 @@
+"""The control API and the console's pages, asked over HTTP."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.control_rig import USE_CASE, Reply, Serving, ask, files_of, serving, write_use_case
+from tests.integration.gateway_rig import until
+
+EVIL = "<script>alert('x')</script>"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One server with a use case in canary, some traffic, and another one with a hostile objective."""
+    place = tmp_path_factory.mktemp("api")
+    with serving(place / "ws", workers=1) as running:
+        running.to_canary()
+        text = USE_CASE.replace('"help"', '"evil"').replace("Answers at once.", EVIL)
+        running.command("apply", files=files_of(write_use_case(place / "evil", text)))
+        key = running.key("infer")
+        for number in range(50):
+            assert running.chat(key, f"unit-{number}").status == 200
+        until(lambda: running.rollout["step"] == 1)
+        yield running
+
+
+def error(reply: Reply) -> tuple[int, str]:
+    fault = reply.json["error"]
+    assert set(fault) >= {"code", "message", "hint"}
+    assert fault["message"]
+    return reply.status, fault["code"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "raw", "expected"),
+    [
+        ("POST", "/api/v1/commands/nope", b"{}", (404, "not_found")),
+        ("GET", "/api/v1/nope", None, (404, "not_found")),
+        ("GET", "/api/v1/commands/status", None, (405, "method_not_allowed")),
+        ("POST", "/api/v1/status", b"{}", (405, "method_not_allowed")),
+        ("POST", "/api/v1/commands/status", b"{", (400, "wrong_call")),
+        ("POST", "/api/v1/commands/status", b"[" * 5000, (400, "wrong_call")),
+        ("POST", "/api/v1/commands/status", b"\xff", (400, "wrong_call")),
+        ("POST", "/api/v1/commands/status", b"[]", (422, "wrong_call")),
+        ("POST", "/api/v1/commands/status", b'{"nope": 1}', (400, "wrong_call")),
+        ("POST", "/api/v1/commands/status", b'{"use_case": 7}', (400, "wrong_call")),
+        ("POST", "/api/v1/commands/status", b" " * (17 << 20), (413, "too_large")),
+        ("POST", "/api/v1/commands/promote", b'{"use_case": "nobody"}', (404, "not_found")),
+        ("POST", "/api/v1/commands/apply", b'{"files": {"usecase.toml": "eA=="}}', (422, "faulty_file")),
+        ("GET", "/api/v1/use-cases/nobody", None, (404, "not_found")),
+        ("GET", "/api/v1/ledger?after=x", None, (400, "wrong_call")),
+        ("GET", "/api/v1/events?table=keys", None, (400, "wrong_call")),
+        ("GET", "/api/v1/events?limit=0", None, (400, "wrong_call")),
+    ],
+)
+def test_wrong_calls(server: Serving, method: str, path: str, raw: bytes | None, expected: tuple[int, str]) -> None:
+    assert error(ask(server.control, method, path, raw=raw, key=server.token)) == expected
+
+
+def test_a_body_of_unknown_length_is_cut_off_as_well(server: Serving) -> None:
+    import http.client
+
+    parts = urllib.parse.urlsplit(server.control)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    try:
+        connection.request(
+            "POST",
+            "/api/v1/commands/status",
+            (b" " * (1 << 20) for _ in range(17)),
+            {"authorization": f"Bearer {server.token}"},
+            encode_chunked=True,
+        )
+        assert connection.getresponse().status == 413
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/ledger", "/api/v1/events", "/api/v1/server"])
+@pytest.mark.parametrize("key", ["", "nonsense", "plt_000000000000_x", "sk-123"])
+def test_nobody_reads_without_a_good_key(server: Serving, path: str, key: str) -> None:
+    reply = ask(server.control, "GET", path, key=key)
+    assert error(reply) == (401, "unauthorized")
+    assert reply.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_keys_may_do_what_their_roles_say(server: Serving) -> None:
+    infer, approve = server.key("infer"), server.key("approve")
+    operate, other = server.key("operate"), server.key("operate", use_cases=["evil"])
+    calls = {
+        name: ask(server.control, "POST", "/api/v1/commands/pause", {"use_case": "help"}, key=key)
+        for name, key in (("infer", infer), ("approve", approve), ("other", other))
+    }
+    assert {name: error(reply) for name, reply in calls.items()} == dict.fromkeys(calls, (403, "denied"))
+    assert error(ask(server.control, "GET", "/api/v1/events?use_case=help", key=other)) == (403, "denied")
+    assert error(ask(server.control, "GET", "/api/v1/events", key=other)) == (403, "denied")
+    assert ask(server.control, "GET", "/api/v1/events?use_case=evil", key=other).status == 200
+    listed = ask(server.control, "GET", "/api/v1/status", key=other).json["use_cases"]
+    assert [one["use_case"] for one in listed] == ["evil"]
+    assert ask(server.control, "POST", "/api/v1/commands/pause", {"use_case": "help"}, key=operate).status == 200
+    assert ask(server.control, "POST", "/api/v1/commands/resume", {"use_case": "help"}, key=operate).status == 200
+
+
+def test_a_revoked_key_is_no_key(server: Serving) -> None:
+    made = server.command("keys_create", name="short", roles=["operate"])
+    assert ask(server.control, "GET", "/api/v1/status", key=made["secret"]).status == 200
+    cookie = cookie_of(sign_in(server, made["secret"]))
+    server.command("keys_revoke", id=made["id"])
+    assert error(ask(server.control, "GET", "/api/v1/status", key=made["secret"])) == (401, "unauthorized")
+    assert page(server, "/", cookie).status == 303
+
+
+def test_the_facts_as_json(server: Serving) -> None:
+    status = ask(server.control, "GET", "/api/v1/use-cases/help", key=server.token).json
+    assert (status["use_case"], status["stage"]) == ("help", "canary")
+    entries = ask(server.control, "GET", "/api/v1/ledger?use_case=help&newest=3", key=server.token).json["entries"]
+    assert len(entries) == 3
+    about = ask(server.control, "GET", "/api/v1/server", key=server.token).json
+    assert about["gateway"] == server.gateway
+    rows = until(
+        lambda: ask(server.control, "GET", "/api/v1/events?table=started&limit=60", key=server.token).json["events"]
+    )
+    assert {row["use_case"] for row in rows} == {"help"}
+    assert ask(server.control, "GET", "/healthz").json["status"] == "ok"
+
+
+def test_the_openapi_document_names_every_command(server: Serving) -> None:
+    document = ask(server.control, "GET", "/api/v1/openapi.json").json
+    assert document["openapi"].startswith("3.1")
+    paths = document["paths"]
+    assert {"/api/v1/commands/promote", "/api/v1/commands/keys_create", "/api/v1/status"} <= set(paths)
+    for reference in re.findall(r'"\$ref": ?"#/components/schemas/([^"]+)"', str(document).replace("'", '"')):
+        assert reference in document["components"]["schemas"]
+
+
+def sign_in(server: Serving, secret: str) -> Reply:
+    body = urllib.parse.urlencode({"key": secret}).encode()
+    return ask(server.control, "POST", "/sign-in", raw=body)
+
+
+def cookie_of(reply: Reply) -> str:
+    assert reply.status == 303, reply.body
+    return reply.headers["set-cookie"].partition(";")[0]
+
+
+def page(server: Serving, path: str, cookie: str = "") -> Reply:
+    return ask(server.control, "GET", path, headers={"cookie": cookie} if cookie else {})
+
+
+PAGES = ("/", "/use-cases/help", "/use-cases/evil", "/ledger", "/ledger?before=3")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_need_a_key(server: Serving, path: str) -> None:
+    for cookie in (
+        "",
+        "pilotage=local.9999999999999999.00000000000000000000000000000000",
+        "pilotage=x",
+        "pilotage=...",
+    ):
+        reply = page(server, path, cookie)
+        assert (reply.status, reply.headers["location"]) == (303, "/sign-in")
+        assert b"help" not in reply.body
+
+
+def test_signing_in_and_out(server: Serving) -> None:
+    refused = sign_in(server, "plt_000000000000_nonsense")
+    assert refused.status == 401
+    assert "set-cookie" not in refused.headers
+    assert b"not good" in refused.body
+    signed = sign_in(server, server.key("operate"))
+    assert signed.headers["set-cookie"].count("HttpOnly") == 1
+    assert "samesite=strict" in signed.headers["set-cookie"].lower()
+    assert page(server, "/", cookie_of(signed)).status == 200
+    left = ask(server.control, "POST", "/sign-out")
+    assert "Max-Age=0" in left.headers["set-cookie"]
+    assert ask(server.control, "POST", "/sign-in", raw=b"key=" + b"x" * 5000).status == 413
+
+
+def test_a_key_without_a_role_to_read_sees_why(server: Serving) -> None:
+    reply = page(server, "/", cookie_of(sign_in(server, server.key("infer"))))
+    assert reply.status == 403
+    assert b"lacks the role" in reply.body
+
+
+def test_a_key_of_one_use_case_sees_that_one(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.key("operate", use_cases=["evil"])))
+    board = page(server, "/", cookie)
+    assert board.status == 200
+    assert b"/use-cases/evil" in board.body
+    assert b"/use-cases/help" not in board.body
+    assert page(server, "/use-cases/help", cookie).status == 403
+    assert page(server, "/ledger", cookie).status == 200
+
+
+def test_the_link_that_was_printed_signs_in_once(server: Serving) -> None:
+    link = urllib.parse.urlsplit(server.console)
+    first = ask(server.control, "GET", f"/?{link.query}")
+    assert first.headers["location"] == "/"
+    assert page(server, "/", cookie_of(first)).status == 200
+    again = ask(server.control, "GET", f"/?{link.query}")
+    assert again.status == 401
+    assert "set-cookie" not in again.headers
+
+
+def test_what_the_pages_show(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    board = page(server, "/", cookie).body.decode()
+    assert '<rect class="candidate" width="90.0"' in board
+    assert "Advanced from 50 % to 90 %" in board
+    detail = page(server, "/use-cases/help", cookie).body.decode()
+    assert 'aria-current="step">90 %' in detail
+    assert "quality_difference" in detail
+    assert "Gate into production" in detail
+    ledger = page(server, "/ledger", cookie).body.decode()
+    assert ledger.count("<tr>") > 10
+    older = page(server, "/ledger?before=3", cookie).body.decode()
+    assert re.findall(r"<tr><td>(\d+)</td>", older) == ["2", "1"]
+    missing = page(server, "/use-cases/nobody", cookie)
+    assert missing.status == 404
+    assert "there is no use case" in missing.body.decode()
+
+
+def test_what_people_wrote_is_shown_and_never_run(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    for path in ("/", "/use-cases/evil"):
+        body = page(server, path, cookie).body.decode()
+        assert EVIL not in body
+        assert "&lt;script&gt;alert(" in body
+    strange = page(server, f"/use-cases/{urllib.parse.quote(EVIL, safe='')}", cookie).body.decode()
+    assert EVIL not in strange
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/sign-in", "/nowhere", "/static/console.css", "/static/live.js", "/healthz"])
+def test_the_rules_for_browsers(server: Serving, path: str) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    reply = page(server, path, cookie)
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    if reply.headers["content-type"].startswith("text/html"):
+        body = reply.body.decode()
+        assert not re.search(r"<style|style=|<script(?! src=\"/static/)|\son\w+=", body)
+        assert not re.search(r"(?:src|href|action)=\"(?!/)", body)
