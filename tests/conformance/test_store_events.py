@@ -233,7 +233,7 @@ def test_another_process_reads_while_this_one_seals(workspace: Workspace, sealer
     out: multiprocessing.SimpleQueue[int] = spawn.SimpleQueue()
     other = spawn.Process(target=_count, args=(str(workspace.events), str(tmp_path / "state.db"), out))
     other.start()
-    assert out.get() == 2
+    assert out.get(timeout=60) == 2
     other.join(30)
     assert other.exitcode == 0
 

@@ -13,16 +13,17 @@ import pytest
 from pilotage.access import Actor, Role
 from pilotage.clock import HOUR, SECOND, FrozenClock
 from pilotage.decision.observation import Observation
+from pilotage.decision.transition import decide
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context, run
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout import controller as acting
 from pilotage.rollout import ingest as module
 from pilotage.rollout.controller import Controller
 from pilotage.rollout.ingest import Ingest
 from pilotage.rollout.observe import Observer
 from pilotage.rollout.running import Running
 from pilotage.rollout.watched import watched
+from pilotage.status import Decision
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.spool import Reader, Writer
 from pilotage.store.sqlite import SqliteStore
@@ -190,6 +191,30 @@ def test_what_cannot_be_sealed_waits(house: House, monkeypatch: pytest.MonkeyPat
             assert tx.progress.files("started")
 
 
+def test_a_start_that_cannot_read_what_is_sealed_counts_nothing_by_half(house: House) -> None:
+    with closing(Writer(house.workspace.spool, "w0")) as writer:
+        for event in house.events(random.Random(3), 50):
+            writer.append(event)
+        house.clock.advance(HOUR // 2)
+        with house.ingest() as (ingest, observer):
+            ingest.turn()
+            ingest.seal_due(everything=True)
+            expected = house.seen(observer)
+        with house.ingest() as (ingest, observer):
+            events = ingest._events
+
+            class Away:
+                def query(self, *_: object) -> list[dict[str, Any]]:
+                    raise WorkspaceUnusable("a file is missing")
+
+            ingest._events = Away()
+            with pytest.raises(WorkspaceUnusable):
+                ingest.turn()
+            ingest._events = events
+            ingest.turn()
+            assert house.seen(observer) == expected
+
+
 def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
         for event in house.events(random.Random(2), 120):
@@ -198,14 +223,13 @@ def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytes
         ingest.turn()
         controller = Controller(house.context, observer, lag=lambda: 0, lost=lambda: 0)
         assert controller.use_cases() == ["help"]
-        decide = acting.decide
 
-        def slow(*given: object, **named: object) -> object:
+        def slow(*given: Any, **named: Any) -> Decision:
             house.run("pause", use_case="help", reason="somebody was quicker")
-            return decide(*given, **named)  # type: ignore[arg-type]
+            return decide(*given, **named)
 
         with monkeypatch.context() as patch:
-            patch.setattr(acting, "decide", slow)
+            patch.setattr("pilotage.rollout.controller.decide", slow)
             assert controller.tick("help") is None
         before = house.run("ledger")["entries"]
         assert [entry["action"] for entry in before][-1] == "pause"

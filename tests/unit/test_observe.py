@@ -35,7 +35,7 @@ T0 = 1_790_000_000 * SECOND
 
 def observer() -> Observer:
     made = Observer()
-    assert made.follow({"support": ("r1", watched(SPEC))}) == ["support"]
+    made.follow({"support": ("r1", watched(SPEC))})
     return made
 
 
@@ -247,8 +247,12 @@ def test_only_enrolled_requests_of_the_rollout_count() -> None:
 def test_a_new_rollout_starts_from_nothing_and_an_ended_one_is_forgotten() -> None:
     watching = observer()
     watching.feed(started("a", "ann"))
-    assert watching.follow({"support": ("r1", watched(SPEC))}) == []
-    assert watching.follow({"support": ("r2", watched(SPEC))}) == ["support"]
+    watching.follow({"support": ("r1", watched(SPEC))})
+    observation = watching.observe("support", 0, now=T0)
+    assert observation is not None
+    assert observation.exposed == Exposed(candidate=1)
+    watching.follow({"support": ("r2", watched(SPEC))})
+    assert watching.follows("support", "r2")
     observation = watching.observe("support", 0, now=T0)
     assert observation is not None
     assert observation.exposed == Exposed()

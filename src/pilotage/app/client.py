@@ -139,7 +139,7 @@ def _raised(status: int, body: bytes) -> PilotageError:
     """Return the error that a control API's answer stands for, of the class that was raised there."""
     try:
         error = json.loads(body)["error"]
-        code, message, hint = str(error["code"]), str(error["message"]), str(error.get("hint", ""))
+        code, message, hint = str(error["code"]), str(error["message"]), str(error["hint"])
     except (ValueError, KeyError, TypeError):
         return WorkspaceUnusable(
             f"the server answered {status} in a form that is not Pilotage's",

@@ -161,11 +161,15 @@ class Ingest:
         """Tell the observer which rollouts are under way; count what is already sealed of those new to it."""
         with self._store.read() as tx:
             running = self._running.read(tx)
-        for name in self._observer.follow(
-            {name: (rolling.rollout.id, watched(rolling.spec)) for name, rolling in running.items()}
-        ):
-            rollout = running[name].rollout
-            for event in sealed_events(self._events, name, rollout.id, rollout.started):
+        # Queried first: should that fail, the next turn finds them still new, and nothing is counted by half.
+        sealed = {
+            name: sealed_events(self._events, name, rolling.rollout.id, rolling.rollout.started)
+            for name, rolling in running.items()
+            if not self._observer.follows(name, rolling.rollout.id)
+        }
+        self._observer.follow({name: (rolling.rollout.id, watched(rolling.spec)) for name, rolling in running.items()})
+        for events in sealed.values():
+            for event in events:
                 self._observer.feed(event)
 
 
