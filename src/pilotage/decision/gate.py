@@ -8,7 +8,7 @@ from pilotage.decision.charter import charter_criteria
 from pilotage.decision.criterion import CriterionResult, Gate
 from pilotage.decision.demands import rollout_criteria
 from pilotage.decision.verdict import Verdict, of_evidence
-from pilotage.decision.wording import currency_of
+from pilotage.decision.wording import currency_of, measured_text
 from pilotage.spec.gates import Criterion
 from pilotage.status import ROAD, Stage
 
@@ -106,18 +106,21 @@ def _measured(
 ) -> CriterionResult:
     found, why_not = newest_of
     verdict = of_evidence(criterion, found)
-    wanted = f"at most {criterion.at_most:g}" if criterion.at_least is None else f"at least {criterion.at_least:g}"
-    if measure == "cost":
-        wanted += f" {currency_of(spec)} a request"
+    currency = currency_of(spec)
+    bound = criterion.at_most if criterion.at_least is None else criterion.at_least
+    wanted = (
+        f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
+    )
     how = HOW[stage].format(name=spec.name)
     if found is None:
         says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
         return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
     said = {
-        Verdict.PASS: "all of it is",
-        Verdict.FAIL: "none of it is",
-    }.get(verdict, "not all of it is, so this is not yet known")
-    says = f"{measure} is {found.value:.4g} ({found.low:.4g} to {found.high:.4g}, n = {found.n:,}); it must be {wanted}: {said}."
+        Verdict.PASS: "all of the interval is",
+        Verdict.FAIL: "none of the interval is",
+    }.get(verdict, "not all of the interval is, so this is not yet known")
+    value, low, high = (measured_text(measure, x, currency) for x in (found.value, found.low, found.high))
+    says = f"{measure} is {value} ({low} to {high}, n = {found.n:,}); it must be {wanted}: {said}."
     if verdict is Verdict.PASS:
         opens_with = ""
     elif verdict is Verdict.FAIL:

@@ -72,7 +72,7 @@ def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any
         if arguments.dry_run:
             return result
         if not door.open:
-            hint = " ".join(criterion.opens_with for criterion in door.closed_by)
+            hint = " ".join(dict.fromkeys(criterion.opens_with for criterion in door.closed_by))
             raise GateClosed(door.says, gate=door.as_json(), hint=hint)
         if door.stage is Stage.PRODUCTION:
             reason = arguments.reason or "every criterion of the gate into production is met"
