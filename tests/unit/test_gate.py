@@ -180,7 +180,7 @@ def test_a_line_carries_its_numbers() -> None:
     assert line["verdict"] == "inconclusive"
     assert (line["low"], line["high"], line["n"], line["evidence"]) == (0.01, 0.09, 100, "e-security")
     assert line["says"].startswith(
-        "security is 5.0 % (1.0 % to 9.0 %, n = 100); it must be at most 5.0 %: not all of the interval is"
+        "security is 5.0 % (1.0 to 9.0, n = 100); it must be at most 5.0 %: not all of the interval is"
     )
     assert "narrows the interval" in line["opens_with"]
 

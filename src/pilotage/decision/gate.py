@@ -8,7 +8,7 @@ from pilotage.decision.charter import charter_criteria
 from pilotage.decision.criterion import CriterionResult, Gate
 from pilotage.decision.demands import rollout_criteria
 from pilotage.decision.verdict import Verdict, of_evidence
-from pilotage.decision.wording import currency_of, measured_text
+from pilotage.decision.wording import currency_of, evidence_text, measured_text
 from pilotage.spec.gates import Criterion
 from pilotage.status import ROAD, Stage
 
@@ -119,8 +119,7 @@ def _measured(
         Verdict.PASS: "all of the interval is",
         Verdict.FAIL: "none of the interval is",
     }.get(verdict, "not all of the interval is, so this is not yet known")
-    value, low, high = (measured_text(measure, x, currency) for x in (found.value, found.low, found.high))
-    says = f"{measure} is {value} ({low} to {high}, n = {found.n:,}); it must be {wanted}: {said}."
+    says = f"{evidence_text(found, currency)}; it must be {wanted}: {said}."
     if verdict is Verdict.PASS:
         opens_with = ""
     elif verdict is Verdict.FAIL:

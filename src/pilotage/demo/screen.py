@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pilotage.demo.customers import Tally
 
 WIDTH = 40
+_SHOWN = 70
+"""Characters of a question, and of a reply, that the panel has room for."""
 EVERY = 10.0
 """Seconds between lines of progress where the output is no terminal."""
 _STYLES = {
@@ -104,6 +106,8 @@ class Screen:
         if not self.console.is_terminal and time.monotonic() - self._line_at > EVERY:
             self._line_at = time.monotonic()
             self.say(f"... {self._split()}; {self._counts()}", "dim")
+            for line in self._newest():
+                self.console.print(line)
 
     def _panel(self) -> Group:
         parts: list[Any] = [Text("")]
@@ -114,7 +118,7 @@ class Screen:
                 road.append(f" {name} ", "reverse bold" if name == stage else "dim").append("→", "dim")
             parts += [road[:-1], Text(f"  {self._split()}")]
         if self._tally is not None:
-            parts += [self._rates(self._tally), Text(f"  {self._counts()}", style="dim")]
+            parts += [self._rates(self._tally), *self._newest(), Text(f"  {self._counts()}", style="dim")]
             if last := (self._status.get("rollout") or {}).get("last"):
                 parts.append(Text(f"  last word: {last['reason']}", style="dim", overflow="ellipsis", no_wrap=True))
         if self._doing:
@@ -139,6 +143,19 @@ class Screen:
             right, wrong = tally.resolved[release, 1], tally.resolved[release, 0]
             table.add_row(f"  {short(release)}", f"{right + wrong:,}", f"{right / (right + wrong):.1%}")
         return table
+
+    def _newest(self) -> list[Text]:
+        """Return a line for each release that customers meet now: the last question, and the reply it wrote."""
+        status, newest = self._status, self._tally.newest if self._tally else {}
+        lines = []
+        for release in (status.get("live", ""), status.get("candidate", "")):
+            if release in newest:
+                question, reply, resolved = newest[release]
+                style = "green" if resolved else "red"
+                line = Text("  ", overflow="ellipsis", no_wrap=True).append(f"{short(release)}: ", "dim")
+                line.append(" ".join(question.split())[:_SHOWN]).append(" → ", "dim")
+                lines.append(line.append(" ".join(reply.split())[:_SHOWN], style))
+        return lines
 
     def _counts(self) -> str:
         real = time.monotonic() - self._began
