@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         text = USE_CASE.replace('"help"', '"evil"').replace("Answers at once.", EVIL)
         running.command("apply", files=files_of(write_use_case(place / "evil", text)))
         key = running.key("infer")
-        for number in range(50):
+        for number in range(120):
             assert running.chat(key, f"unit-{number}").status == 200
         until(lambda: running.rollout["step"] == 1)
         yield running
