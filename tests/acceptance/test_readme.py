@@ -84,7 +84,7 @@ def test_the_readme_is_true(tmp_path: Path) -> None:
         for process in reversed(background):
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=30)
-    assert "card" in said["python"]
+    assert "7 pm" in said["python"]
     assert "unbroken" in said["pilotage ledger verify"]
     assert "quality_difference" in said["pilotage promote helpdesk --dry-run"]
 

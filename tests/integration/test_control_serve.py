@@ -163,9 +163,7 @@ def test_a_failing_tick_is_said_and_moves_nothing(tmp_path: Path) -> None:
         assert "events" in status["controller"]["faults"]
         shown = pilotage("status", workspace=tmp_path / "ws")
         assert "The controller fails at events" in shown.stdout
-        key = server.key("infer")
-        for number in range(120):
-            assert server.chat(key, f"unit-{number}").status == 200
+        server.visits(server.key("infer", "feedback"), 120)
         assert server.rollout["step"] == 0
         obstacle.rmdir()
         until(lambda: ask(server.control, "GET", "/healthz").json["status"] == "ok")

@@ -212,6 +212,20 @@ def test_approvals_are_counted_by_person() -> None:
     assert verdict(yes(spec, "key:a"), yes(spec, "key:b")) is Verdict.PASS
 
 
+@pytest.mark.parametrize("stage", [Stage.CANARY, Stage.PRODUCTION])
+def test_tier_high_always_asks_for_somebodys_yes(stage: Stage) -> None:
+    def verdict(tier: str, *approvals: Approval) -> Verdict | None:
+        spec = use_case(FULL, tier=tier, approvals={})
+        status = status_of(spec, Stage.STAGING)
+        given = [msgspec.structs.replace(approval, charter=spec.charter) for approval in approvals]
+        door = gate(spec, status, stage, evidence=[], approvals=given, now=NOW)
+        return next((criterion.verdict for criterion in door.criteria if criterion.name == "approvals"), None)
+
+    assert verdict("high") is Verdict.MISSING
+    assert verdict("high", yes(use_case(FULL), "key:a", stage.value)) is Verdict.PASS
+    assert verdict("limited") is None
+
+
 def reading(*, step: int = 0, **more: bool) -> Reading:
     return Reading(look=3, at=NOW, step=step, units=200, against=200, value=0.03, low=0.01, high=0.05, **more)
 

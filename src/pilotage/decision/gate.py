@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
+FOUR_EYES = (Stage.CANARY, Stage.PRODUCTION)
+"""The stages that reach users: tier high never enters them on one person's word."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
     Stage.STAGING: "pilotage evaluate {name}",
@@ -53,7 +55,7 @@ def gate(
         criteria += rollout_criteria(spec, status, approvals, now)
     for measure, criterion in measured_criteria(spec, status, stage).items():
         criteria.append(_measured(spec, stage, measure, criterion, newest(evidence, status, measure)))
-    wanted = getattr(spec.approvals, stage.value, 0)
+    wanted = approvals_wanted(spec, stage)
     if wanted:
         criteria.append(_approved(spec, status, stage, wanted, approvals))
     return Gate(stage=stage, criteria=tuple(criteria))
@@ -137,6 +139,12 @@ def _measured(
         n=found.n,
         evidence=found.id,
     )
+
+
+def approvals_wanted(spec: UseCase, stage: str) -> int:
+    """Return how many people must say yes before a stage: what the file asks for, and in tier high at least one."""
+    least = 1 if spec.tier == "high" and stage in FOUR_EYES else 0
+    return max(least, getattr(spec.approvals, stage, 0))
 
 
 def approvers(status: UseCaseStatus, stage: str, approvals: Sequence[Approval]) -> set[str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pilotage.demo.screen import Screen
     from pilotage.demo.setting import Folder
 
+STOPPED = ("rolled_back", "futile")
+"""How a bad candidate may end: harm is shown, or that the goal is missed; which comes first is the customers' doing."""
 _ENDINGS = {"promoted": "is in production", "rolled_back": "is rolled back", "futile": "was given up as futile"}
 
 
@@ -65,7 +67,10 @@ class Story:
                     await journey.look()
             finally:
                 stop.set()
-        return bool(first["how"] == "promoted" and second["how"] == "rolled_back")
+        if first["how"] != "promoted" or second["how"] not in STOPPED:
+            self._screen.say("This is not how it should end: the good candidate promoted, the bold one stopped.", "red")
+            return False
+        return True
 
     async def sum_up(self, began: float) -> None:
         screen, tally = self._screen, self._customers.tally

@@ -33,6 +33,8 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         releases={} if status.retired else releases,
         metrics={name: _door(metric) for name, metric in spec.metrics.items() if metric.source == "feedback"},
         allocation=_allocation(status),
+        blind_after=spec.rollout.blind_after,
+        retired=status.retired,
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from pilotage.errors import WorkspaceUnusable
+from pilotage.errors import Conflict, WorkspaceUnusable
 from pilotage.records import Feedback, Finished, Started
 from pilotage.rollout.running import Running
 from pilotage.rollout.watched import watched
@@ -126,6 +126,8 @@ class Ingest:
                 if ended:
                     segment.dropped = True
                     self._drop(name)
+            except Conflict:
+                self._reread(name, segment)
             except WorkspaceUnusable as fault:
                 log.error("%s; %s", fault.message, fault.hint)  # noqa: TRY400 (the message says it all)
                 return
@@ -150,6 +152,23 @@ class Ingest:
             if ended or end - start < READ // 2:
                 return (segment, found, end, ended), True
         return (segment, found, end, ended), False
+
+    def _reread(self, name: str, segment: Segment) -> None:
+        """Go on from where a segment really is sealed.
+
+        A commit that was said to have failed may have been made all the same. Raise Conflict where that explains
+        nothing: somebody else is sealing.
+        """
+        with self._store.read() as tx:
+            sealed = tx.progress.sealed(name)
+        if not segment.sealed < sealed <= segment.read:
+            raise Conflict(
+                f"segment {name} is sealed up to {sealed}, and was read from {segment.sealed} to {segment.read}",
+                hint="only one control process may run on a workspace",
+            )
+        # In place, for a turn may be adding to it in another thread.
+        del segment.pending[: sum(offset < sealed for offset, _ in list(segment.pending))]
+        segment.sealed, segment.since = sealed, time.monotonic()
 
     def _drop(self, segment: str) -> None:
         """Unlink a wholly sealed segment. Forgotten first, one that a crash left behind would be sealed again."""

@@ -91,6 +91,7 @@ class Observer:
             lag=lag,
             lost=lost,
             exposed=units.exposed(step),
+            unheard=units.unheard(),
             metrics=units.strata(),
         )
 
