@@ -20,6 +20,11 @@ def test_a_workspace_is_private(tmp_path: Path) -> None:
     assert workspace.prepare() is workspace
 
 
+def test_a_folder_that_others_may_enter_is_closed_to_them(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+    assert Workspace(tmp_path / "open").prepare().path.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_is_no_workspace_says_so(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceUnusable, match="is not a workspace") as refused:
         Workspace(tmp_path / "nowhere").require()

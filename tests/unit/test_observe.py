@@ -357,3 +357,48 @@ def test_the_order_of_reading_changes_nothing(seed: int) -> None:
         watching.feed(event)
     watching.caught_up(T0 + 20 * HOUR)
     assert watching.observe("support", 0, now=T0 + 20 * HOUR) == expected
+
+
+@pytest.mark.parametrize("value", [1e200, 1e308, -1e308])
+def test_no_number_stops_the_counting(value: float) -> None:
+    observation = seen([started("a1", "ann"), started("b1", "bob"), outcome("f1", "contacts", value, inference="a1")])
+    counts = arm(observation, "contacts")
+    assert abs(counts.total) == 1e12
+    assert counts.squares == 1e24
+
+
+def test_what_has_had_no_feedback_is_unheard() -> None:
+    events = [started("a1", "ann"), started("b1", "bob"), outcome("f1", "resolved", inference="a1")]
+    assert seen(events).unheard == ("bought", "contacts", "stars")
+
+
+@pytest.mark.parametrize("value", [1e200, 1e308, -1e308])
+def test_a_value_beyond_all_measure_counts_as_the_greatest_that_can_be_computed_with(value: float) -> None:
+    events = [started("a", "ann"), started("b", "bob"), outcome("f1", "contacts", value, inference="a")]
+    observation = seen([*events, outcome("f2", "contacts", 2, inference="b")])
+    assert arm(observation, "contacts").total == pytest.approx(2 + (1e12 if value > 0 else -1e12), rel=1e-15)
+    assert arm(observation, "contacts").squares == pytest.approx(1e24)
+
+
+def test_a_cost_beyond_all_measure_is_counted() -> None:
+    observation = seen([started("a", "ann"), finished("a", cost=10**400)])
+    assert arm(observation, "price").matured == 1
+    assert arm(observation, "price").total <= 1e12
+
+
+def test_feedback_that_could_not_be_counted_is_no_duplicate_when_it_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watching = observer()
+    watching.feed(started("a", "ann"))
+    answer = outcome("f1", inference="a")
+    with monkeypatch.context() as failing:
+        failing.setattr("pilotage.rollout.units.round", lambda _: 1 // 0, raising=False)
+        with pytest.raises(ZeroDivisionError):
+            watching.feed(answer)
+    watching.feed(answer)
+    watching.feed(answer)
+    watching.caught_up(T0 + HOUR)
+    observation = watching.observe("support", 0, now=T0 + HOUR)
+    assert observation is not None
+    assert arm(observation, "resolved").total == 1

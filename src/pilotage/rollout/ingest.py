@@ -187,9 +187,15 @@ class Ingest:
             if not self._observer.follows(name, rolling.rollout.id)
         }
         self._observer.follow({name: (rolling.rollout.id, watched(rolling.spec)) for name, rolling in running.items()})
-        for events in sealed.values():
-            for event in events:
-                self._observer.feed(event)
+        try:
+            for events in sealed.values():
+                for event in events:
+                    self._observer.feed(event)
+        except BaseException:
+            # Half counted is not counted: the next turn begins anew with those that are new.
+            known = {name: rolling for name, rolling in running.items() if name not in sealed}
+            self._observer.follow({name: (one.rollout.id, watched(one.spec)) for name, one in known.items()})
+            raise
 
 
 def sealed_events(events: Events, use_case: str, rollout: str, since: int) -> list[SpoolEvent]:

@@ -20,6 +20,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from pilotage.decision.observation import ArmCounts, Exposed, Stratum
+from pilotage.spec.route import GREATEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,11 +123,12 @@ class Units:
         if unit is None:
             return False
         if event.id not in self._feedback and event.metric in self._metrics:
+            if self._belongs(unit, event, request):
+                self._tally(unit, self._metrics[event.metric], event.value, 1)
+            # Only now is it known: one that could not be counted is not passed over when it is read again.
             self._feedback.add(event.id)
             self._unheard.discard(event.metric)
             unit.outcomes.append((event, request))
-            if self._belongs(unit, event, request):
-                self._tally(unit, self._metrics[event.metric], event.value, 1)
         return True
 
     def advance(self, watermark: int) -> None:
@@ -218,9 +220,10 @@ class Units:
                 self._tally(request.unit, metric, value, sign)
 
     def _tally(self, unit: Unit, metric: Watched, value: float, sign: int) -> None:
+        amount = round(max(-GREATEST, min(value, metric.high, GREATEST)) * MILLION)
         tally = unit.tallies.setdefault(metric.name, [0, 0])
         tally[0] += sign
-        tally[1] += sign * round(min(value, metric.high) * MILLION)
+        tally[1] += sign * amount
         self._count(unit, metric)
 
     def _count(self, unit: Unit, metric: Watched) -> None:

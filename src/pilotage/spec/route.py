@@ -8,6 +8,9 @@ import msgspec
 
 from pilotage.spec.release import Release
 
+GREATEST = 1e12
+"""Beyond this, sums of squares of millionths would leave what can be computed with."""
+
 
 class MetricDoor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the feedback door checks of one declared metric. Infinite bounds are left out."""
@@ -20,6 +23,8 @@ class MetricDoor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Return what is wrong with a value, or an empty string."""
         if not math.isfinite(value):
             return f"{value} is not a finite number"
+        if abs(value) > GREATEST:
+            return f"{value:g} is larger than any outcome can be; the most is {GREATEST:g}"
         if self.kind == "binary" and value not in (0, 1):
             return f"{value:g} is not 0 or 1"
         if self.kind == "count" and value != int(value):

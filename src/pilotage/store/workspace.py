@@ -42,9 +42,12 @@ class Workspace:
         self._control = self.run / "control.json"
 
     def prepare(self) -> Workspace:
-        """Make the folder and its parts (0700) where they are missing; return self."""
+        """Make the folder and its parts (0700) where they are missing, and close it to others; return self."""
         with self._explained():
             self.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            if self.path.stat().st_mode & 0o077:
+                # It holds secrets and texts; the files in it rely on nobody else coming this far.
+                self.path.chmod(PRIVATE)
             for part in (self.spool, self.events, self.texts, self.run):
                 part.mkdir(mode=PRIVATE, exist_ok=True)
         return self
