@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -322,3 +323,37 @@ def test_a_live_writer_is_followed_and_its_segment_dropped_when_it_ends(
 
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
+
+
+def test_a_value_that_no_column_holds_is_put_aside_and_the_rest_is_sealed(
+    workspace: Workspace, store: Store, sealer: Sealer, events: Events, caplog: pytest.LogCaptureFixture
+) -> None:
+    good: list[SpoolEvent] = [*(started(n) for n in range(9)), *(finished(n) for n in range(9))]
+    huge: list[SpoolEvent] = [
+        finished(20, input_tokens=10**30),
+        finished(21, cost=2**63),
+        started(22, deadline=-(10**40)),
+    ]
+    with closing(Writer(workspace.spool, "w0")) as writer:
+        for event in (*good[:3], huge[0], *good[3:14], huge[1], huge[2], *good[14:]):
+            writer.append(event)
+    assert ingest(Reader(workspace.spool), sealer, store) == len(good) + len(huge)
+    ids = {f"i{number}" for number in range(9)}
+    for table in ("started", "finished"):
+        assert {row["id"] for row in events.query(f"SELECT id FROM {table}")} == ids
+    assert sealer.quarantined == len(huge)
+    aside = [path.read_bytes() for path in (workspace.spool / "quarantine").iterdir()]
+    assert {json.loads(data)["id"] for data in aside} == {"i20", "i21", "i22"}
+    assert str(10**30) not in caplog.text
+    assert list(workspace.spool.glob("*.spool")) == []
+
+
+def test_a_table_of_which_no_row_fits_gets_no_file(
+    workspace: Workspace, store: Store, sealer: Sealer, events: Events
+) -> None:
+    sealer.seal("w0-1", 0, 50, placed(finished(1, output_tokens=10**30), started(1)), finished=False)
+    assert events.query("SELECT count(*) AS n FROM finished") == [{"n": 0}]
+    assert [row["finished"] for row in events.query("SELECT finished FROM inferences")] == [False]
+    assert list((workspace.events / "finished").iterdir()) == []
+    sealer.seal("w0-1", 50, 60, [(50, finished(1))], finished=True)
+    assert [row["finished"] for row in events.query("SELECT finished FROM inferences")] == [True]

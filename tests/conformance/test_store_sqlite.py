@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -144,6 +145,8 @@ for attempt in (lambda: SqliteStore(Path(sys.argv[1]) / "state.db").secret("new"
         SqliteStore(Path(folder) / "state.db").close()
         (Path(folder) / "state.db").chmod(0o444)
         Path(folder).chmod(0o555)
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, -1)
         ran = subprocess.run(
             [sys.executable, "-c", program, folder], capture_output=True, text=True, timeout=60, check=True
         )
@@ -215,3 +218,12 @@ def _open_below(folder: Path) -> list[Path]:
         with contextlib.suppress(FileNotFoundError):
             found.append(name.readlink())
     return [path for path in found if path.is_relative_to(folder)]
+
+
+def test_a_schema_number_that_nobody_writes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    SqliteStore(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = -1")
+    with pytest.raises(WorkspaceUnusable, match="schema -1, which no Pilotage writes"):
+        SqliteStore(path)

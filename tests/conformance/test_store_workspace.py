@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pilotage.errors import WorkspaceUnusable
+from pilotage.records import Finished
+from pilotage.store.events import Sealer, ingest
+from pilotage.store.spool import Reader, Writer
+from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Control, Workspace
 
 
@@ -102,3 +107,51 @@ def test_the_control_file_is_private_and_gone_with_its_server(tmp_path: Path) ->
 
 def test_a_folder_that_was_never_made_has_no_server(tmp_path: Path) -> None:
     assert Workspace(tmp_path / "nowhere").control() is None
+
+
+def test_what_others_could_read_of_an_earlier_workspace_is_closed_to_them(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "ws")
+    workspace.path.mkdir()
+    workspace.run.mkdir()
+    workspace.path.chmod(0o755)
+    workspace.run.chmod(0o755)
+    beside = workspace.path / "state.db-wal"
+    for file in (workspace.state, beside):
+        file.write_bytes(b"")
+        file.chmod(0o644)
+    workspace.prepare()
+    for folder in (workspace.path, workspace.run):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    for file in (workspace.state, beside):
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_workspace_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "ws").prepare()
+    os.chown(workspace.path, 12345, -1)
+    with pytest.raises(WorkspaceUnusable, match="belongs to user 12345"):
+        workspace.prepare()
+
+
+def test_every_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        workspace = Workspace(tmp_path / "ws").prepare()
+        with (
+            closing(SqliteStore(workspace.state)) as store,
+            closing(Sealer(workspace.events, store)) as sealer,
+            closing(Writer(workspace.spool, "w0")) as spool,
+            workspace.lock(),
+        ):
+            for status in (200, 10**30):
+                spool.append(Finished(id=f"i{status}", use_case="help", at=1, served="x", status=status))
+            assert ingest(Reader(workspace.spool), sealer, store) == 2
+            workspace.write_control(Control(pid=os.getpid(), gateway="g", control="c", token="t"))
+            found = list(workspace.path.rglob("*"))
+            modes = {path.name: oct(path.stat().st_mode & 0o077) for path in found}
+    finally:
+        os.umask(before)
+    assert {"state.db", "state.db-wal", "state.db-shm", "quarantine", "lock", "control.json"} <= set(modes)
+    assert {suffix for path in found if (suffix := path.suffix)} >= {".spool", ".parquet", ".bytes"}
+    assert set(modes.values()) == {"0o0"}, modes

@@ -144,8 +144,9 @@ def ask(
     data = raw if raw is not None else None if body is None else json.dumps(body).encode()
     try:
         connection.request(method, path, data, {**sent, **(headers or {})})
-        answer = connection.getresponse()
-        return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        # Closed also where the server dies over its answer.
+        with connection.getresponse() as answer:
+            return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
 

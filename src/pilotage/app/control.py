@@ -168,7 +168,7 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
         observer = Observer()
         ingest = Ingest(store, spool, sealer=sealer, events=events, observer=observer, clock=clock)
         losses = LossReader(workspace.run)
-        watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined)
+        watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined + sealer.quarantined)
         controller = Controller(
             context, observer, Heartbeats(workspace.run), lag=lambda: ingest.lag, lost=lambda: watch.lately
         )
@@ -212,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
     parser.add_argument("--log", default="info", choices=settings.LOG_LEVELS)
     given = parser.parse_args(arguments)
+    os.umask(0o077)
     start_log(given.log, "control")
     # The server raises the signal that ended it again once it has closed; by then nothing is left to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -210,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
     parser.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
     given = parser.parse_args(arguments)
+    os.umask(0o077)
     start_log(given.log, given.name)
     # The server raises the signal that ended it again once it has drained; by then nothing is left to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):

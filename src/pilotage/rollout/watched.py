@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
 
 MILLION = 1_000_000
+_DEAREST = 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Watched:
             case "slow":
                 return float(finished is None or (self.limit is not None and finished.duration > self.limit))
             case "cost":
-                return None if finished is None else finished.cost / MILLION
+                return None if finished is None else min(finished.cost, _DEAREST) / MILLION
             case _:
                 return None
 

@@ -27,3 +27,12 @@ def publish(new: Path, name: Path) -> None:
         os.close(file)
     new.replace(name)
     sync_directory(name.parent)
+
+
+def put_aside(quarantine: Path, segment: str, offset: int, data: bytes) -> None:
+    """Keep what could not be used of a spool segment, durably, under the place where it lay."""
+    quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = quarantine / f"{segment}-{offset}.new"
+    new.write_bytes(data)
+    new.chmod(0o600)
+    publish(new, new.with_suffix(".bytes"))

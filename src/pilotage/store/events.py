@@ -7,18 +7,17 @@ import logging
 import os
 import threading
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
 
 from pilotage.errors import Conflict, WorkspaceUnusable
-from pilotage.store.disk import publish
-from pilotage.store.tables import TABLE_OF, TABLES, columns, connect, quoted, select
+from pilotage.store.parquet import Row, TableFiles
+from pilotage.store.tables import TABLE_OF, TABLES, connect, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pilotage.records import SpoolEvent
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 # of the rows.
 _TOGETHER = 16
 _ATTEMPTS = 5
-
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +35,8 @@ class Sealer:
 
     A file counts from the moment the store lists it, in the same transaction that moves the segment's progress. What a
     crash leaves before that is an unlisted file: the next sealer sweeps it away and seals those events again.
+
+    `quarantined` counts the events with a value that their table cannot hold: they are put aside.
     """
 
     def __init__(self, directory: Path, store: Store) -> None:
@@ -54,8 +54,12 @@ class Sealer:
                 hint="only one control process may run on a workspace",
             ) from None
         self._sweep()
-        self._duckdb = connect(directory)
+        self._files = TableFiles(directory)
         self._encoder = msgspec.json.Encoder()
+
+    @property
+    def quarantined(self) -> int:
+        return self._files.quarantined
 
     def seal(
         self, segment: str, start: int, end: int, events: Sequence[tuple[int, SpoolEvent]], *, finished: bool
@@ -69,16 +73,18 @@ class Sealer:
             sealed = tx.progress.sealed(segment)
         if sealed != start:
             raise Conflict(f"segment {segment} is sealed up to {sealed}, not {start}", hint="read on from there")
-        lines: dict[str, list[bytes]] = {}
+        lines: dict[str, list[Row]] = {}
         for offset, event in events:
             # The encoded event begins with its tag; the segment and offset go before it.
             place = b'{"spool_segment":%b,"spool_offset":%d,' % (self._encoder.encode(segment), offset)
-            lines.setdefault(TABLE_OF[type(event)], []).append(place + self._encoder.encode(event)[1:])
+            row = Row(segment, offset, place + self._encoder.encode(event)[1:], event)
+            lines.setdefault(TABLE_OF[type(event)], []).append(row)
         files = []
         for table, rows in lines.items():
             name = f"{segment}-{start}-{end}.parquet"
-            self._write(table, name, rows)
-            files.append((table, name, len(rows)))
+            count = self._files.write(table, name, rows)
+            if count:
+                files.append((table, name, count))
         with self._store.write() as tx:
             tx.progress.seal(segment, start, end, files, finished=finished)
         for table in lines:
@@ -89,41 +95,8 @@ class Sealer:
                 log.warning("small files of %s stay unmerged: %s", table, fault)
 
     def close(self) -> None:
-        self._duckdb.close()
+        self._files.close()
         os.close(self._lock)
-
-    def _write(self, table: str, name: str, rows: list[bytes]) -> None:
-        source = self._directory / table / f"{name}.rows"
-        listed = ", ".join(f'"{column.name}": {quoted(column.type)}' for column in columns(table))
-        chosen = ", ".join(
-            f'coalesce("{column.name}", {column.default}) AS "{column.name}"' if column.default else f'"{column.name}"'
-            for column in columns(table)
-        )
-        with self._explained():
-            source.write_bytes(b"\n".join(rows))
-        self._copy(
-            f"SELECT {chosen} FROM read_json({quoted(str(source))},"  # noqa: S608 (names of our own records)
-            f" format = 'newline_delimited', columns = {{{listed}}})",
-            table,
-            name,
-        )
-        source.unlink()
-
-    def _copy(self, rows: str, table: str, name: str) -> None:
-        new = self._directory / table / f"{name}.new"
-        with self._explained():
-            self._duckdb.execute(f"COPY ({rows}) TO {quoted(str(new))} (FORMAT parquet, COMPRESSION zstd)")
-            publish(new, self._directory / table / name)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, duckdb.IOException) as fault:
-            raise WorkspaceUnusable(
-                f"events cannot be sealed in {self._directory}: {fault}",
-                hint="free some space on that disk; the events stay in the spool until then",
-            ) from fault
 
     def _merge(self, table: str) -> None:
         """Merge files of like size where enough have come together."""
@@ -138,7 +111,7 @@ class Sealer:
                 continue
             old = [name for name, _ in alike]
             name = f"merged-{uuid.uuid4().hex}.parquet"
-            self._copy(select(table, old, self._directory), table, name)
+            self._files.merge(table, old, name)
             with self._store.write() as tx:
                 tx.progress.replace(table, old, name, sum(count for _, count in alike))
             for gone in old:

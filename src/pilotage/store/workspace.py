@@ -45,11 +45,15 @@ class Workspace:
         """Make the folder and its parts (0700) where they are missing, and close it to others; return self."""
         with self._explained():
             self.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-            if self.path.stat().st_mode & 0o077:
-                # It holds secrets and texts; the files in it rely on nobody else coming this far.
-                self.path.chmod(PRIVATE)
+            self._insist_on_ours()
+            # It holds secrets and texts. Once nobody else comes this far, nothing in it can be opened meanwhile.
+            _close(self.path)
             for part in (self.spool, self.events, self.texts, self.run):
                 part.mkdir(mode=PRIVATE, exist_ok=True)
+                _close(part)
+            for file in (self.state, *self.path.glob(f"{self.state.name}-*")):
+                with suppress(FileNotFoundError):
+                    _close(file)
         return self
 
     def require(self) -> Workspace:
@@ -122,6 +126,14 @@ class Workspace:
         with suppress(FileNotFoundError):
             self._control.unlink()
 
+    def _insist_on_ours(self) -> None:
+        owner = self.path.stat().st_uid
+        if owner != os.geteuid():
+            raise WorkspaceUnusable(
+                f"workspace {self.path} belongs to user {owner}, and this is user {os.geteuid()}",
+                hint="run Pilotage as its owner, or choose another --workspace",
+            )
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -129,6 +141,13 @@ class Workspace:
         except OSError as fault:
             says, hint = _EXPLAINED.get(fault.errno or 0, ("cannot be used", "check the path and the disk"))
             raise WorkspaceUnusable(f"workspace {self.path} {says} ({fault})", hint=hint) from fault
+
+
+def _close(path: Path) -> None:
+    """Take from everybody else what they may do with a file or folder of ours."""
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        path.chmod(mode & PRIVATE)
 
 
 _WRITABLE = "make it writable for this user, or choose another --workspace"

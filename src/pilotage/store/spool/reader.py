@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.records import SpoolEvent
-from pilotage.store.disk import publish, sync_directory
+from pilotage.store.disk import put_aside, sync_directory
 from pilotage.store.spool.frames import HEADER, LARGEST, next_whole, torn, whole
 from pilotage.store.spool.writer import SUFFIX
 
@@ -88,10 +88,7 @@ class Reader:
     def _put_aside(self, segment: str, offset: int, data: bytes, why: str) -> None:
         if not self._say(segment, offset, f"{len(data)} bytes moved to {self._quarantine}: {why}"):
             return
-        self._quarantine.mkdir(mode=0o700, exist_ok=True)
-        new = self._quarantine / f"{segment}-{offset}.new"
-        new.write_bytes(data)
-        publish(new, new.with_suffix(".bytes"))
+        put_aside(self._quarantine, segment, offset, data)
         self.quarantined += 1
 
     def _say(self, segment: str, offset: int, what: str) -> bool:

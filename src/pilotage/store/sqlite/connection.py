@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pilotage.errors import WorkspaceUnusable
@@ -66,6 +67,10 @@ class Connections:
                 raise RuntimeError(f"the store {self._path} is closed")
             if self._idle:
                 return self._idle.pop()
+        # Made before SQLite does, for it holds secrets; the files that SQLite puts beside it get the same mode. What
+        # stands in the way SQLite says better.
+        with suppress(OSError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             for pragma in PRAGMAS:

@@ -40,6 +40,11 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[str]) ->
 
 def _version(connection: sqlite3.Connection, path: Path, steps: Sequence[str]) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < 0:
+        raise WorkspaceUnusable(
+            f"{path} has schema {version}, which no Pilotage writes",
+            hint="this is no Pilotage workspace, or its state was changed: restore it from a backup",
+        )
     if version > len(steps):
         raise WorkspaceUnusable(
             f"{path} has schema {version}; this Pilotage knows up to {len(steps)}",
