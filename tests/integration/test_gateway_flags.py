@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -36,7 +38,7 @@ BULK = {
     "additionalProperties": False,
     "properties": {"flags": {"type": "array", "items": SUCCESS}},
 }
-FAILURE = {
+FAILURE: dict[str, Any] = {
     "type": "object",
     "required": ["errorCode", "errorDetails"],
     "additionalProperties": False,
@@ -375,3 +377,22 @@ def test_the_openfeature_sdk_understands_the_refusals(openfeature: Callable[...,
     assert client.get_boolean_details("support", False, alice).error_code == "TYPE_MISMATCH"
     unknown = openfeature("plt_0_no").get_string_details("support", "fallback", alice)
     assert (unknown.value, unknown.error_code) == ("fallback", "GENERAL")
+
+
+def test_the_documents_example_runs(rig: Rig, openfeature: Callable[..., Any]) -> None:
+    openfeature()
+    text = (Path(__file__).parents[2] / "docs/flags.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    code = code.replace("http://127.0.0.1:8700", f"http://127.0.0.1:{rig.port}").replace("plt_...", rig.key)
+    said: dict[str, Any] = {"answer_with": lambda variant: f"answered by {variant}"}
+    exec(code, said)
+    chat = rig.chat("support", headers={"x-pilotage-unit": "customer-1042"})
+    assert said["answer"] == f"answered by {chat.headers['x-pilotage-variant']}"
+    assert rig.feedback(id="doc", inference=said["report_later"], metric="resolved", value=1).status == 202
+
+
+def test_the_document_names_every_refusal() -> None:
+    text = (Path(__file__).parents[2] / "docs/flags.md").read_text()
+    assert set(re.findall(r"^\| [0-9, ]+ \| `([A-Z_]+)`", text, re.MULTILINE)) == set(
+        FAILURE["properties"]["errorCode"]["enum"]
+    )

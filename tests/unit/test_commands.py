@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -462,6 +463,22 @@ def test_the_analysis_follows_the_candidate(context: Context) -> None:
     assert verdict() == ("missing", other)
     do(context, "retire", use_case="support")
     assert verdict()[0] == "missing"
+
+
+def test_the_document_shows_the_analysis_as_it_is(context: Context) -> None:
+    text = (Path(__file__).parents[2] / "docs/flags.md").read_text()
+    sample = json.loads(text.partition("<!-- sample: analysis -->\n```json")[2].partition("```")[0])
+    to_canary(context)
+    tick(context)
+    shown = do(context, "analysis", use_case="support")
+    assert list(sample) == list(shown)
+    for metric in ("resolved", "errors"):
+        assert list(sample["metrics"][metric]) == list(shown["metrics"][metric])
+    # What the examples for deployment tools read is there.
+    for fields in re.findall(r"result\.([a-z.]+)", text):
+        found: Any = shown
+        for field in fields.split("."):
+            found = found[field]
 
 
 def test_the_analysis_of_harm_is_a_failure(context: Context) -> None:
