@@ -122,7 +122,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where one use case stands. `live` serves; `candidate` is on its way through `stage`; `previous` was live before.
 
-    `entry` is the ledger entry that says why it stands there.
+    `entry` is the ledger entry that says why it stands there. `charter` is the charter's digest, followed by the seq of
+    the entry that changed it, if any did: a charter that comes back later is another one.
     """
 
     use_case: str

@@ -233,9 +233,9 @@ def test_another_process_reads_while_this_one_seals(workspace: Workspace, sealer
     out: multiprocessing.SimpleQueue[int] = spawn.SimpleQueue()
     other = spawn.Process(target=_count, args=(str(workspace.events), str(tmp_path / "state.db"), out))
     other.start()
-    assert out.get() == 2
-    other.join(30)
+    other.join(timeout=60)
     assert other.exitcode == 0
+    assert out.get() == 2
 
 
 def test_a_field_that_the_file_does_not_know_is_null(

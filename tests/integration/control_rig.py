@@ -180,6 +180,13 @@ class Serving:
         body = {"model": "help", "messages": [{"role": "user", "content": question}], **more}
         return ask(self.gateway, "POST", "/v1/chat/completions", body, key=key, headers={"x-pilotage-unit": unit})
 
+    def visits(self, key: str, units: int) -> None:
+        """Let so many units ask, and the first say that there is nothing to complain of."""
+        for number in range(units):
+            assert self.chat(key, f"unit-{number}").status == 200
+        said = {"id": "no-complaint", "unit": "unit-0", "use_case": "help", "metric": "complained", "value": 0}
+        assert self.feedback(key, **said).status == 202
+
     def feedback(self, key: str, **body: Any) -> Reply:
         return ask(self.gateway, "POST", "/v1/feedback", body, key=key)
 
@@ -191,9 +198,9 @@ class Serving:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def to_canary(self) -> None:
+    def to_canary(self, text: str = USE_CASE) -> None:
         """Register the use case and bring its candidate to the first step of the ramp, with evidence on record."""
-        directory = write_use_case(self.workspace.parent / "help")
+        directory = write_use_case(self.workspace.parent / "help", text)
         result = self.command("apply", files=files_of(directory))
         candidate = result["candidate"]
         fact = {"use_case": "help", "release": candidate, "n": 400, "method": "test", "data": "0" * 64}

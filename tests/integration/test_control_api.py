@@ -22,9 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         running.to_canary()
         text = USE_CASE.replace('"help"', '"evil"').replace("Answers at once.", EVIL)
         running.command("apply", files=files_of(write_use_case(place / "evil", text)))
-        key = running.key("infer")
-        for number in range(50):
-            assert running.chat(key, f"unit-{number}").status == 200
+        running.visits(running.key("infer", "feedback"), 120)
         until(lambda: running.rollout["step"] == 1)
         yield running
 
@@ -54,6 +52,8 @@ def error(reply: Reply) -> tuple[int, str]:
         ("POST", "/api/v1/commands/apply", b'{"files": {"usecase.toml": "eA=="}}', (422, "faulty_file")),
         ("GET", "/api/v1/use-cases/nobody", None, (404, "not_found")),
         ("GET", "/api/v1/ledger?after=x", None, (400, "wrong_call")),
+        ("POST", "/api/v1/commands/ledger", b'{"after": 9223372036854775808}', (400, "wrong_call")),
+        ("POST", "/api/v1/commands/ledger", b'{"newest": 9223372036854775808}', (400, "wrong_call")),
         ("GET", "/api/v1/events?table=keys", None, (400, "wrong_call")),
         ("GET", "/api/v1/events?limit=0", None, (400, "wrong_call")),
     ],
@@ -161,6 +161,7 @@ def test_pages_need_a_key(server: Serving, path: str) -> None:
         "pilotage=local.9999999999999999.00000000000000000000000000000000",
         "pilotage=x",
         "pilotage=...",
+        f"pilotage=local.{'9' * 5000}.00000000000000000000000000000000",
     ):
         reply = page(server, path, cookie)
         assert (reply.status, reply.headers["location"]) == (303, "/sign-in")
@@ -181,6 +182,37 @@ def test_signing_in_and_out(server: Serving) -> None:
     assert ask(server.control, "POST", "/sign-in", raw=b"key=" + b"x" * 5000).status == 413
 
 
+def test_signing_out_ends_the_session_for_good(server: Serving) -> None:
+    kept, left = cookie_of(sign_in(server, server.token)), cookie_of(sign_in(server, server.token))
+    assert ask(server.control, "POST", "/sign-out", headers={"cookie": left}).status == 303
+    assert page(server, "/", left).status == 303, "a copy of the cookie is worth nothing"
+    assert page(server, "/", kept).status == 200, "the other session goes on"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "https://elsewhere.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "SELF"}, 303),
+        ({"sec-fetch-site": "same-origin", "origin": "https://in.front.example"}, 303),
+        ({}, 303),
+    ],
+)
+def test_no_other_site_signs_anybody_in_or_out(server: Serving, headers: dict[str, str], status: int) -> None:
+    sent = {name: value.replace("SELF", server.control) for name, value in headers.items()}
+    body = urllib.parse.urlencode({"key": server.token}).encode()
+    signed = ask(server.control, "POST", "/sign-in", raw=body, headers=sent)
+    assert signed.status == status
+    assert ("set-cookie" in signed.headers) is (status == 303)
+    cookie = cookie_of(sign_in(server, server.token))
+    left = ask(server.control, "POST", "/sign-out", headers={**sent, "cookie": cookie})
+    assert left.status == status
+    assert page(server, "/", cookie).status == (303 if status == 303 else 200)
+
+
 def test_a_key_without_a_role_to_read_sees_why(server: Serving) -> None:
     reply = page(server, "/", cookie_of(sign_in(server, server.key("infer"))))
     assert reply.status == 403
@@ -199,6 +231,8 @@ def test_a_key_of_one_use_case_sees_that_one(server: Serving) -> None:
 
 def test_the_link_that_was_printed_signs_in_once(server: Serving) -> None:
     link = urllib.parse.urlsplit(server.console)
+    glance = ask(server.control, "HEAD", f"/?{link.query}")
+    assert "set-cookie" not in glance.headers, "a look at the link does not use it up"
     first = ask(server.control, "GET", f"/?{link.query}")
     assert first.headers["location"] == "/"
     assert page(server, "/", cookie_of(first)).status == 200

@@ -13,19 +13,22 @@ import pytest
 from pilotage.access import Actor, Role
 from pilotage.clock import HOUR, SECOND, FrozenClock
 from pilotage.decision.observation import Observation
-from pilotage.errors import WorkspaceUnusable
+from pilotage.decision.transition import decide
+from pilotage.errors import Conflict, WorkspaceUnusable
 from pilotage.governance.commands import Context, run
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout import controller as acting
 from pilotage.rollout import ingest as module
 from pilotage.rollout.controller import Controller
 from pilotage.rollout.ingest import Ingest
 from pilotage.rollout.observe import Observer
 from pilotage.rollout.running import Running
 from pilotage.rollout.watched import watched
+from pilotage.status import Decision
 from pilotage.store.events import EventsReader, Sealer
+from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.spool import Reader, Writer
 from pilotage.store.sqlite import SqliteStore
+from pilotage.store.sqlite.store import SqliteTransaction
 from pilotage.store.workspace import Workspace
 from tests.integration.control_rig import files_of, write_use_case
 
@@ -87,6 +90,7 @@ class House:
                     unit=unit,
                     rollout=self.rollout,
                     step=0,
+                    share=500_000,
                 )
             )
             error = generator.choice(["", "", "", "timeout"])
@@ -190,22 +194,109 @@ def test_what_cannot_be_sealed_waits(house: House, monkeypatch: pytest.MonkeyPat
             assert tx.progress.files("started")
 
 
+class Ambiguous(SqliteStore):
+    """The real store, whose next commit is made and said to have failed."""
+
+    armed = False
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteTransaction]:
+        with super().write() as tx:
+            yield tx
+        if self.armed:
+            self.armed = False
+            raise WorkspaceUnusable("the state cannot be written", hint="check the disk")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_commit_that_was_made_after_all_holds_nothing_up(house: House, *, ends: bool) -> None:
+    store = Ambiguous(house.workspace.state)
+    first, more = house.events(random.Random(1), 30), house.events(random.Random(2), 40)[-20:]
+    observer = Observer()
+    with (
+        closing(store),
+        closing(Sealer(house.workspace.events, store)) as sealer,
+        closing(EventsReader(house.workspace.events, store)) as events,
+        closing(Writer(house.workspace.spool, "w0")) as writer,
+        closing(Writer(house.workspace.spool, "w1")) as other,
+    ):
+        spool = Reader(house.workspace.spool)
+        ingest = Ingest(store, spool, sealer=sealer, events=events, observer=observer, clock=house.clock)
+        for event in first:
+            writer.append(event)
+        if ends:
+            writer.close()
+        ingest.turn()
+        store.armed = True
+        ingest.seal_due(everything=True)
+        assert not store.armed
+        later = other if ends else writer
+        for event in more:
+            later.append(event)
+        ingest.turn()
+        for _ in range(3):
+            ingest.seal_due(everything=True)
+        appended = [*first, *more]
+        for table, kind in (("started", Started), ("finished", Finished)):
+            rows = events.query(f"SELECT id FROM {table}")
+            assert sorted(row["id"] for row in rows) == sorted(e.id for e in appended if isinstance(e, kind))
+        assert len(spool.segments()) == 1
+        with store.read() as tx:
+            assert tx.progress.sealed(spool.segments()[0]) > 0
+
+
+def test_where_somebody_else_seals_nothing_goes_on(house: House) -> None:
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, _):
+        for event in house.events(random.Random(1), 10):
+            writer.append(event)
+        ingest.turn()
+        (segment,) = Reader(house.workspace.spool).segments()
+        with house.store.write() as tx:
+            tx.progress.seal(segment, 0, 1 << 20, [], finished=False)
+        with pytest.raises(Conflict, match="was read from 0"):
+            ingest.seal_due(everything=True)
+
+
+def test_a_start_that_cannot_read_what_is_sealed_counts_nothing_by_half(house: House) -> None:
+    with closing(Writer(house.workspace.spool, "w0")) as writer:
+        for event in house.events(random.Random(3), 50):
+            writer.append(event)
+        house.clock.advance(HOUR // 2)
+        with house.ingest() as (ingest, observer):
+            ingest.turn()
+            ingest.seal_due(everything=True)
+            expected = house.seen(observer)
+        with house.ingest() as (ingest, observer):
+            events = ingest._events
+
+            class Away:
+                def query(self, *_: object) -> list[dict[str, Any]]:
+                    raise WorkspaceUnusable("a file is missing")
+
+            ingest._events = Away()
+            with pytest.raises(WorkspaceUnusable):
+                ingest.turn()
+            ingest._events = events
+            ingest.turn()
+            assert house.seen(observer) == expected
+
+
 def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
         for event in house.events(random.Random(2), 120):
             writer.append(event)
         house.clock.advance(HOUR // 2)
         ingest.turn()
-        controller = Controller(house.context, observer, lag=lambda: 0, lost=lambda: 0)
+        heartbeats = Heartbeats(house.workspace.run)
+        controller = Controller(house.context, observer, heartbeats, lag=lambda: 0, lost=lambda: 0)
         assert controller.use_cases() == ["help"]
-        decide = acting.decide
 
-        def slow(*given: object, **named: object) -> object:
+        def slow(*given: Any, **named: Any) -> Decision:
             house.run("pause", use_case="help", reason="somebody was quicker")
-            return decide(*given, **named)  # type: ignore[arg-type]
+            return decide(*given, **named)
 
         with monkeypatch.context() as patch:
-            patch.setattr(acting, "decide", slow)
+            patch.setattr("pilotage.rollout.controller.decide", slow)
             assert controller.tick("help") is None
         before = house.run("ledger")["entries"]
         assert [entry["action"] for entry in before][-1] == "pause"
@@ -217,7 +308,8 @@ def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytes
 def test_records_that_were_lost_hold_a_rollout(house: House) -> None:
     lost = 0
     with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
-        controller = Controller(house.context, observer, lag=lambda: 0, lost=lambda: lost)
+        heartbeats = Heartbeats(house.workspace.run)
+        controller = Controller(house.context, observer, heartbeats, lag=lambda: 0, lost=lambda: lost)
         ingest.turn()
         assert controller.tick("help") is None
         for event in house.events(random.Random(2), 120):
@@ -225,7 +317,51 @@ def test_records_that_were_lost_hold_a_rollout(house: House) -> None:
         house.clock.advance(HOUR // 2)
         ingest.turn()
         lost = 3
-        assert controller.tick("help") is None
+        for _ in range(3):
+            assert controller.tick("help") is None
+        lost = 0
         decision = controller.tick("help")
         assert decision is not None
         assert decision.detail["looks"]
+
+
+def test_only_a_tick_that_came_to_its_end_is_a_heartbeat(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    heartbeats = Heartbeats(house.workspace.run)
+    lag = 0
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
+        controller = Controller(house.context, observer, heartbeats, lag=lambda: lag, lost=lambda: 0)
+        controller.tick("help")
+        assert heartbeats.heard(house.rollout) is None  # not followed yet, so not watched
+        ingest.turn()
+        controller.tick("help")
+        first = heartbeats.heard(house.rollout)
+        assert first is not None
+        # What is counted is old: so far the rollout was watched, and no further.
+        lag = 3600 * SECOND
+        controller.tick("help")
+        behind = heartbeats.heard(house.rollout)
+        assert behind is not None
+        assert behind < first
+        lag = 0
+        for event in house.events(random.Random(2), 120):
+            writer.append(event)
+        house.clock.advance(HOUR // 2)
+        ingest.turn()
+
+        def full(*_: Any) -> None:
+            raise WorkspaceUnusable("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pilotage.rollout.controller.record_decision", full)
+            with pytest.raises(WorkspaceUnusable):
+                controller.tick("help")
+        assert heartbeats.heard(house.rollout) == behind
+        assert controller.tick("help") is not None
+        again = heartbeats.heard(house.rollout)
+        assert again is not None
+        assert again > first
+        assert controller.use_cases() == ["help"]
+        assert heartbeats.heard(house.rollout) == again
+        house.run("rollback", use_case="help")
+        assert controller.use_cases() == []
+        assert heartbeats.heard(house.rollout) is None

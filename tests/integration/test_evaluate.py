@@ -39,7 +39,7 @@ new_units_a_day = 3000
 
 [upstreams.provider]
 base_url = "{url}/v1"
-api_key_env = "DESK_PROVIDER_KEY"
+api_key_env = "DESK_API_KEY"
 
 [variants.search]
 upstream = "search"
@@ -78,7 +78,7 @@ class Desk:
     """A workspace with the use case registered in it and a worker serving it."""
 
     def __init__(self, path: Path, provider: str) -> None:
-        self.rig = Rig(path, environment={"DESK_PROVIDER_KEY": PROVIDER_KEY})
+        self.rig = Rig(path, environment={"DESK_API_KEY": PROVIDER_KEY})
         self.provider = provider
         self.context = Context(self.rig.store, SystemClock())
 
@@ -144,7 +144,9 @@ def test_a_good_candidate_gets_evidence_that_its_gate_reads(desk: Desk) -> None:
 def test_a_candidate_whose_fallback_answers_for_it_is_not_measured(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pilotage.staging.rehearse.LATE", 60.0)  # a busy machine may hold the sender up
     desk.apply("mute", [case(number, "opening hours") for number in range(3)])
-    with pytest.raises(NotMeasured, match=r"answered by desk/search@\w+ in its place"):
+    with pytest.raises(
+        NotMeasured, match=r"its provider failed \(status:\d+\), and desk/search@\w+ answered in its place"
+    ):
         desk.evaluate()
     assert desk.evidence() == {}
 

@@ -54,9 +54,9 @@ class Desk:
                 }
             case "blob", {"digest": _}:
                 return {"data": base64.b64encode(self.blob).decode()}
-            case "results", {"run": run}:
+            case "results", {"use_case": "desk", "run": run}:
                 return {"results": self.stored.get(run, {})}
-            case "record_results", {"run": run, "results": results}:
+            case "record_results", {"use_case": "desk", "run": run, "results": results}:
                 self.stored.setdefault(run, {}).update(json.loads(json.dumps(results)))
                 return {}
             case "record_evidence", _:

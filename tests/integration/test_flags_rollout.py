@@ -28,7 +28,9 @@ def test_units_exposed_by_flag_carry_a_rollout(tmp_path: Path) -> None:
         shown = analysis(server).json
         assert (shown["verdict"], shown["stage"], shown["step"]) == ("missing", "canary", 1)
         until(lambda: evaluate(server, key, "first")["reason"] == "SPLIT")
-        variants = [evaluate(server, key, f"unit-{number}")["value"] for number in range(60)]
+        variants = [evaluate(server, key, f"unit-{number}")["value"] for number in range(120)]
+        said = {"id": "no-complaint", "unit": "unit-0", "use_case": "help", "metric": "complained", "value": 0}
+        assert server.feedback(key, **said).status == 202
         assert set(variants) == {"before", "after"}
         until(lambda: server.rollout["step"] == 1)
         shown = analysis(server).json

@@ -223,13 +223,13 @@ def test_keys_and_addresses_come_from_the_environment(provider: Provider, tmp_pa
         environment={
             "OPENAI_BASE_URL": provider.url("echo") + "/",
             "OPENAI_API_KEY": "the-providers-key",
-            "OTHER_KEY": "another",
+            "OTHER_API_KEY": "another",
             "HTTP_PROXY": "http://127.0.0.1:1",
             "http_proxy": "http://127.0.0.1:1",
         },
     )
     default = release("default", "")
-    address = type(default.upstream)(kind="openai", base_url=provider.url("echo"), api_key_env="OTHER_KEY")
+    address = type(default.upstream)(kind="openai", base_url=provider.url("echo"), api_key_env="OTHER_API_KEY")
     rig.route("default", default)
     rig.route("named", Release(use_case="named", variant="a", upstream=address, model="m"))
     rig.start()

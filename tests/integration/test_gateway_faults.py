@@ -31,9 +31,12 @@ FAULTS: dict[str, tuple[str | None, int, str | None]] = {
     "closes": ("broken", 502, "broken"),
     "refuses": ("connect", 502, "connect"),
     "no-prompt": ("prompt", 502, "prompt"),
+    "odd-prompt": ("internal", 500, "internal"),
     "empty-stream": (None, 0, "protocol"),
     "error-first": (None, 0, "broken"),
 }
+# A name that nobody knows, and text that cannot be encoded: faults of the release itself, before anybody is asked.
+PROMPTS = {"no-prompt": "{{ nobody }}", "odd-prompt": '{{ "\\ud800" }}'}
 # Faults after the first byte: nobody can take over, so the stream ends with an error.
 BREAKS = {
     "half-event": "broken",
@@ -51,9 +54,9 @@ def rig(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         closed = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
     knowledge = rig.knowledge(parcels="# Parcels\n\nA parcel arrives in three days.")
     for name in [*FAULTS, *BREAKS, "finished-no-done"]:
-        url = closed if name == "refuses" else provider.url("ok" if name == "no-prompt" else name)
+        url = closed if name == "refuses" else provider.url("ok" if name in PROMPTS else name)
         patience: dict[str, Any] = {"first_byte": 400_000} if name in ("hang", "stall") else {}
-        prompt = "{{ nobody }}" if name == "no-prompt" else ""
+        prompt = PROMPTS.get(name, "")
         rig.route(name, release(name, url, prompt=prompt, **patience))
         covered = f"{name}-covered"
         fallback = search(covered, knowledge)

@@ -22,6 +22,7 @@ def rig(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     rig.route("support", release("support", provider.url("ok")))
     rig.route("other", release("other", provider.url("ok")))
     rig.route("empty", None)
+    rig.route("ended", None, retired=True)
     rig.start()
     yield rig
     # It is the same process that refused everything, and it still works.
@@ -61,6 +62,7 @@ def post(rig: Rig, body: object, **more: Any) -> Any:
         ({"model": "nobody", "messages": HI}, 404, "model", "model_not_found"),
         ({"model": "support/assistant@000000000000", "messages": HI}, 404, "model", "model_not_found"),
         ({"model": "empty", "messages": HI}, 503, None, "no_live_release"),
+        ({"model": "ended", "messages": HI}, 410, "model", "retired"),
     ],
 )
 def test_a_wrong_body(rig: Rig, body: object, status: int, param: str | None, code: str) -> None:

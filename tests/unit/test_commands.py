@@ -242,6 +242,40 @@ def test_a_changed_charter_is_a_decision_that_voids_evidence_and_approvals(conte
     assert {line["name"]: line["verdict"] for line in gate["criteria"]}["approvals"] == "missing"
 
 
+def test_an_earlier_charter_that_comes_back_revives_nothing(context: Context) -> None:
+    _at_staging(context)
+    first = stands(context).status.charter
+    do(context, "apply", **folder(a=ANOTHER_GOAL))
+    do(context, "apply", **folder())
+    assert stands(context).status.charter != first
+    assert [fact["counts"] for fact in do(context, "evidence", use_case="support")["evidence"]] == [False, False]
+    do(context, "promote", use_case="support")
+    with pytest.raises(GateClosed, match=r"quality_difference \(missing\)"):
+        do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    proved(context, "replay_errors", 0.0, 0.01)
+    with pytest.raises(GateClosed, match=r"approvals \(missing\)"):
+        do(context, "promote", use_case="support")
+    assert do(context, "apply", **folder())["unchanged"] is True
+
+
+def test_nobody_switches_four_eyes_off_unseen(context: Context) -> None:
+    """Asking for fewer approvals is a decision about the charter, and the candidate begins again."""
+    do(context, "apply", **folder())
+    do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    do(context, "promote", use_case="support")
+    proved(context, "replay_errors", 0.0, 0.01)
+    with pytest.raises(GateClosed, match=r"approvals \(missing\)"):
+        do(context, "promote", use_case="support")
+    result = do(context, "apply", **folder(a=("canary = 1", "canary = 0")))
+    assert result["stage"] == "concept"
+    entry = do(context, "ledger", newest=1)["entries"][0]
+    assert (entry["action"], entry["detail"]["changed"]) == ("charter", ["approvals"])
+    assert not any(fact["counts"] for fact in do(context, "evidence", use_case="support")["evidence"])
+
+
 def test_another_budget_is_recorded_and_voids_nothing(context: Context) -> None:
     do(context, "apply", **folder())
     do(context, "promote", use_case="support")
@@ -556,9 +590,26 @@ def test_what_an_evaluation_asks_for(context: Context) -> None:
     assert base64.b64decode(do(context, "blob", digest=file["digest"])["data"]) == CASE.encode()
     with pytest.raises(NotFound):
         do(context, "blob", digest="0" * 64)
-    do(context, "record_results", run="r", results={"a1": {"reply": "one"}})
-    do(context, "record_results", run="r", results={"a1": {"reply": "two"}, "a2": {}})
-    assert do(context, "results", run="r") == {"results": {"a1": {"reply": "one"}, "a2": {}}}
+    mine = {"use_case": "support", "run": "r"}
+    do(context, "record_results", **mine, results={"a1": {"reply": "one"}})
+    do(context, "record_results", **mine, results={"a1": {"reply": "two"}, "a2": {}})
+    assert do(context, "results", **mine) == {"results": {"a1": {"reply": "one"}, "a2": {}}}
+
+
+def test_a_run_belongs_to_its_use_case(context: Context) -> None:
+    do(context, "apply", **folder())
+    do(context, "apply", **folder(name=('name = "support"', 'name = "billing"')))
+    do(context, "record_results", use_case="support", run="r", results={"a": {"reply": "secret"}})
+    theirs = Actor(id="key:x", roles=(Role.OPERATE,), use_cases=("billing",))
+    for run_id in ("r", "support/r", "../support/r"):
+        assert do(context, "results", theirs, use_case="billing", run=run_id) == {"results": {}}
+    do(context, "record_results", theirs, use_case="billing", run="r", results={"a": {"reply": "mine"}})
+    assert do(context, "results", use_case="support", run="r") == {"results": {"a": {"reply": "secret"}}}
+    assert do(context, "results", theirs, use_case="billing", run="r") == {"results": {"a": {"reply": "mine"}}}
+    calls: dict[str, dict[str, Any]] = {"results": {}, "record_results": {"results": {"a": {}}}}
+    for name, more in calls.items():
+        with pytest.raises(NotFound):
+            do(context, name, use_case="nowhere", run="r", **more)
 
 
 # Keys.
@@ -626,8 +677,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "data": "d",
     },
     "blob": {"digest": "0" * 64},
-    "results": {"run": "r"},
-    "record_results": {"run": "r", "results": {"a": {}}},
+    "results": {"use_case": "support", "run": "r"},
+    "record_results": {"use_case": "support", "run": "r", "results": {"a": {}}},
     "keys_create": {"name": "x", "roles": ["admin"]},
     "keys_revoke": {"id": "x"},
     "status": {},
@@ -682,6 +733,14 @@ def test_a_key_of_this_use_case_may_act_on_it(context: Context) -> None:
         ("promote", {"use_case": 3}, "Expected `str`, got `int`"),
         ("promote", {"use_case": "support", "dry_run": "yes"}, "Expected `bool`"),
         ("ledger", {"after": -1}, ">= 0"),
+        ("ledger", {"after": 2**63}, "`after`|\\$.after"),
+        ("ledger", {"newest": 2**70}, "\\$.newest"),
+        ("pause", {"use_case": "support", "reason": "x" * 2001}, "<= 2000"),
+        ("promote", {"use_case": "support", "reason": "x" * 2001}, "<= 2000"),
+        ("approve", {"use_case": "support", "reason": "x" * 2001}, "<= 2000"),
+        ("approve", {"use_case": "support", "stage": "x" * 2001}, "<= 2000"),
+        ("status", {"use_case": "x" * 2001}, "<= 2000"),
+        ("results", {"use_case": "support", "run": "x" * 2001}, "<= 2000"),
     ],
 )
 def test_wrong_calls_teach(context: Context, name: str, arguments: dict[str, Any], says: str) -> None:

@@ -180,7 +180,7 @@ def test_a_line_carries_its_numbers() -> None:
     assert line["verdict"] == "inconclusive"
     assert (line["low"], line["high"], line["n"], line["evidence"]) == (0.01, 0.09, 100, "e-security")
     assert line["says"].startswith(
-        "security is 0.05 (0.01 to 0.09, n = 100); it must be at most 0.05: not all of it is"
+        "security is 5.0 % (1.0 to 9.0, n = 100); it must be at most 5.0 %: not all of the interval is"
     )
     assert "narrows the interval" in line["opens_with"]
 
@@ -210,6 +210,20 @@ def test_approvals_are_counted_by_person() -> None:
     assert verdict(yes(spec, "key:a"), yes(spec, "key:a")) is Verdict.MISSING
     assert verdict(yes(spec, "key:a"), yes(spec, "key:b", "staging")) is Verdict.MISSING
     assert verdict(yes(spec, "key:a"), yes(spec, "key:b")) is Verdict.PASS
+
+
+@pytest.mark.parametrize("stage", [Stage.CANARY, Stage.PRODUCTION])
+def test_tier_high_always_asks_for_somebodys_yes(stage: Stage) -> None:
+    def verdict(tier: str, *approvals: Approval) -> Verdict | None:
+        spec = use_case(FULL, tier=tier, approvals={})
+        status = status_of(spec, Stage.STAGING)
+        given = [msgspec.structs.replace(approval, charter=spec.charter) for approval in approvals]
+        door = gate(spec, status, stage, evidence=[], approvals=given, now=NOW)
+        return next((criterion.verdict for criterion in door.criteria if criterion.name == "approvals"), None)
+
+    assert verdict("high") is Verdict.MISSING
+    assert verdict("high", yes(use_case(FULL), "key:a", stage.value)) is Verdict.PASS
+    assert verdict("limited") is None
 
 
 def reading(*, step: int = 0, **more: bool) -> Reading:

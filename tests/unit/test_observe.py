@@ -35,11 +35,13 @@ T0 = 1_790_000_000 * SECOND
 
 def observer() -> Observer:
     made = Observer()
-    assert made.follow({"support": ("r1", watched(SPEC))}) == ["support"]
+    made.follow({"support": ("r1", watched(SPEC))})
     return made
 
 
-def started(id_: str, unit: str, arm: str = "candidate", *, at: int = 0, step: int = 0, **more: Any) -> Started:
+def started(
+    id_: str, unit: str, arm: str = "candidate", *, at: int = 0, step: int = 0, share: int = 500_000, **more: Any
+) -> Started:
     return Started(
         id=id_,
         use_case="support",
@@ -50,6 +52,7 @@ def started(id_: str, unit: str, arm: str = "candidate", *, at: int = 0, step: i
         unit=unit,
         rollout="r1",
         step=step,
+        share=share,
         **more,
     )
 
@@ -230,6 +233,61 @@ def test_who_crosses_over_counts_for_neither_side_afterwards() -> None:
     assert arm(observation, "contacts", "baseline").total == 1
 
 
+def blind(id_: str, unit: str, **more: Any) -> Started:
+    return started(id_, unit, "baseline", share=0, **more)
+
+
+def test_who_was_moved_because_nobody_watched_counts_for_neither_side_meanwhile() -> None:
+    """The candidate's unit and the baseline's live through the same, and count the same."""
+    events: list[SpoolEvent] = []
+    for unit, side in (("ann", "candidate"), ("bob", "baseline")):
+        events += [
+            started(f"{unit}1", unit, side),
+            finished(f"{unit}1"),
+            outcome(f"{unit}-f1", "contacts", unit=unit, at=2 * SECOND),
+            blind(f"{unit}2", unit, at=10 * SECOND, key=f"{unit}-order"),
+            finished(f"{unit}2", at=11 * SECOND, error="timeout"),
+            outcome(f"{unit}-f2", inference=f"{unit}2", at=12 * SECOND),
+            outcome(f"{unit}-f3", "contacts", key=f"{unit}-order", at=12 * SECOND),
+            outcome(f"{unit}-f4", "contacts", unit=unit, at=12 * SECOND),
+            started(f"{unit}3", unit, side, at=20 * SECOND),
+            finished(f"{unit}3", at=21 * SECOND),
+            outcome(f"{unit}-f5", "contacts", 2, inference=f"{unit}3", at=22 * SECOND),
+        ]
+    observation = seen(events)
+    assert observation.exposed == Exposed(baseline=1, candidate=1)
+    for metric, total in (("errors", 0), ("resolved", 0), ("contacts", 3)):
+        sides = [arm(observation, metric, side) for side in ("baseline", "candidate")]
+        assert sides[0] == sides[1]
+        assert (sides[0].units, sides[0].matured, sides[0].total) == (1, 1, total)
+
+
+def test_who_came_first_while_nobody_watched_is_enrolled_on_coming_back() -> None:
+    events: list[SpoolEvent] = [
+        blind("a1", "ann"),
+        finished("a1", error="timeout"),
+        outcome("f1", inference="a1"),
+        outcome("f2", "contacts", unit="ann", at=2 * SECOND),
+        blind("b1", "bob"),
+        started("a2", "ann", "candidate", at=10 * SECOND, step=1),
+        finished("a2", at=11 * SECOND),
+        outcome("f3", "contacts", unit="ann", at=12 * SECOND),
+    ]
+    for order in (events, events[::-1]):
+        observation = seen(order, step=1)
+        assert observation.exposed == Exposed(candidate=1)
+        assert seen(order, step=0).exposed == Exposed()
+        (stratum,) = observation.metrics["errors"]
+        assert (stratum.step, stratum.baseline.units, stratum.candidate) == (1, 0, ArmCounts(units=1, matured=1))
+        assert arm(observation, "resolved").total == 0
+        assert arm(observation, "contacts").total == 1
+
+
+def test_a_blind_start_that_never_ends_is_nobodys_error() -> None:
+    observation = seen([started("a", "ann"), finished("a"), blind("a2", "ann", at=SECOND)])
+    assert arm(observation, "errors") == ArmCounts(units=1, matured=1)
+
+
 def test_only_enrolled_requests_of_the_rollout_count() -> None:
     watching = observer()
     other = Started(
@@ -247,8 +305,12 @@ def test_only_enrolled_requests_of_the_rollout_count() -> None:
 def test_a_new_rollout_starts_from_nothing_and_an_ended_one_is_forgotten() -> None:
     watching = observer()
     watching.feed(started("a", "ann"))
-    assert watching.follow({"support": ("r1", watched(SPEC))}) == []
-    assert watching.follow({"support": ("r2", watched(SPEC))}) == ["support"]
+    watching.follow({"support": ("r1", watched(SPEC))})
+    observation = watching.observe("support", 0, now=T0)
+    assert observation is not None
+    assert observation.exposed == Exposed(candidate=1)
+    watching.follow({"support": ("r2", watched(SPEC))})
+    assert watching.follows("support", "r2")
     observation = watching.observe("support", 0, now=T0)
     assert observation is not None
     assert observation.exposed == Exposed()
@@ -257,13 +319,15 @@ def test_a_new_rollout_starts_from_nothing_and_an_ended_one_is_forgotten() -> No
 
 
 def _history(generator: random.Random) -> list[SpoolEvent]:
-    """Return events of units that come back, cross over, fail, answer twice and answer late."""
+    """Return events of units that come back, cross over, fail, answer twice, answer late and come while nobody watches."""
     events: list[SpoolEvent] = []
     for number in range(400):
         unit, at = f"u{generator.randrange(120)}", number * 100 * SECOND
         step = number // 150
-        side = "candidate" if hash_of(unit) < (10, 40, 70)[step] else "baseline"
-        events.append(started(f"i{number}", unit, side, at=at, step=step, key=f"k{generator.randrange(300)}"))
+        share = 0 if 60 < number < 90 or number > 370 else (100_000, 400_000, 700_000)[step]
+        side = "candidate" if hash_of(unit) * 10_000 < share else "baseline"
+        key = f"k{generator.randrange(300)}"
+        events.append(started(f"i{number}", unit, side, at=at, step=step, share=share, key=key))
         if generator.random() < 0.95:
             error = generator.choice(["", "", "timeout"])
             duration = generator.randrange(6 * SECOND)

@@ -66,6 +66,19 @@ def test_who_is_not_enrolled_gets_what_is_live() -> None:
     assert (enrolled.rollout, enrolled.step, enrolled.share, enrolled.generation) == ("r1", 2, MILLION, 9)
 
 
+def test_a_blind_rollout_gives_everybody_the_baseline_and_says_that_it_did() -> None:
+    blind, other = (RoutingTable({}, [], frozenset({rollout})) for rollout in ("r1", "r2"))
+    for unit in map(str, range(50)):
+        assigned = blind.assign(a_route(MILLION), unit)
+        assert assigned is not None
+        assert (assigned.reference, assigned.arm) == (BASELINE.reference, "baseline")
+        assert (assigned.rollout, assigned.step, assigned.share, assigned.generation) == ("r1", 2, 0, 9)
+        assert other.assign(a_route(MILLION), unit) == TABLE.assign(a_route(MILLION), unit)
+    assert blind.assign(a_route(MILLION), "") == TABLE.assign(a_route(MILLION), "")
+    split = Allocation(rollout="r1", baseline="", candidate=CANDIDATE.reference, step=0, share=MILLION, generation=1)
+    assert blind.assign(msgspec.structs.replace(a_route(None), allocation=split), "unit") is None
+
+
 def test_nothing_serves_before_something_is_live() -> None:
     assert TABLE.assign(a_route(None, live=""), "unit") is None
 

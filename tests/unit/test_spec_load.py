@@ -289,7 +289,7 @@ name = "support"
 owner = "Jane"
 [upstreams.mine]
 base_url = "http://127.0.0.1:9/v1/"
-api_key_env = "MY_KEY"
+api_key_env = "MY_API_KEY"
 first_byte_timeout = "2s"
 [variants.a]
 upstream = "mine"
@@ -313,7 +313,7 @@ knowledge = ["k/*.md", "k/b.md"]
     assert [release.variant for release in (search, second, first)] == ["s", "b", "a"]
     assert first.fallbacks == (second.reference, search.reference)
     assert (first.input_price, first.output_price, second.input_price) == (150_000, 600_000, None)
-    assert (first.upstream.base_url, first.upstream.api_key_env) == ("http://127.0.0.1:9/v1", "MY_KEY")
+    assert (first.upstream.base_url, first.upstream.api_key_env) == ("http://127.0.0.1:9/v1", "MY_API_KEY")
     assert first.upstream.first_byte_timeout == 2_000_000
     assert first.prompt == "Hi {{ use_case }}"
     assert (second.upstream.kind, second.upstream.base_url, second.upstream.api_key_env) == (
@@ -364,7 +364,7 @@ a_day = 1.5
 retention = "redacted"
 [upstreams.mine]
 base_url = "http://h/v1"
-api_key_env = "KEY"
+api_key_env = "MY_API_KEY"
 [variants.s]
 upstream = "search"
 knowledge = ["k/*.md"]

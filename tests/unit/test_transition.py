@@ -204,6 +204,29 @@ def test_units_of_earlier_steps_do_not_carry_a_later_one() -> None:
     assert "have 0 candidate users of the 50" in decision.reason
 
 
+def test_a_look_at_earlier_steps_alone_does_not_count_for_this_one() -> None:
+    spec = use_case(["safe"], ["safe"], ["prove"])
+    status = status_of(spec, step=1)
+    early = decide(spec, status, seen(spec, GOOD, step=0), [], NOW)
+    after = follow(status, early)
+    late = {
+        name: (*strata, Stratum(1, rate(1000, 0.0), rate(60, 0.0)))
+        for name, strata in seen(spec, GOOD, step=0).metrics.items()
+    }
+    decision = decide(spec, after, msgspec.structs.replace(seen(spec, GOOD), metrics=late), [], NOW)
+    assert decision.action is Action.HOLD
+    assert "complaints has not been looked at since this step began (the next look is at 1,280)" in decision.reason
+
+
+def test_a_guardrail_that_nobody_ever_told_anything_about_is_not_proved() -> None:
+    spec = use_case(["prove"])
+    silent = seen(spec, GOOD, unheard=("complaints",))
+    decision = decide(spec, status_of(spec), silent, [], NOW)
+    assert decision.action is Action.HOLD
+    assert "nothing was ever reported about complaints" in decision.reason
+    assert "complaints" not in follow(status_of(spec), decision).rollout.looks  # type: ignore[union-attr]
+
+
 def test_a_metric_that_could_not_be_read_holds() -> None:
     spec = use_case(["safe"], ["prove"])
     observation = seen(spec, GOOD)
@@ -472,11 +495,14 @@ def test_nothing_is_registered_under_a_running_rollout() -> None:
 def test_a_live_release_goes_back_once() -> None:
     spec = use_case(["prove"])
     promoted = follow(status_of(spec), decide(spec, status_of(spec), seen(spec, GOOD), [], NOW))
-    back = moves.live_rolled_back(promoted, reason="a bad week", now=NOW)
+    back = moves.live_rolled_back(promoted, reason="a bad week", actor="key:a", now=NOW)
+    assert back.rollout is not None
+    assert back.rollout.last is not None
+    assert (back.rollout.last.reason, back.rollout.last.actor) == ("a bad week", "key:a")
     assert (back.live, back.previous, back.stage) == (LIVE, "", Stage.CONCEPT)
     assert [ended.how for ended in back.ended] == ["promoted", "rolled_back"]
     with pytest.raises(Refused):
-        moves.live_rolled_back(back, reason="", now=NOW)
+        moves.live_rolled_back(back, reason="", actor="key:a", now=NOW)
 
 
 def test_retiring() -> None:
@@ -487,3 +513,9 @@ def test_retiring() -> None:
     assert (gone.live, gone.candidate, gone.stage, gone.retired) == ("", "", Stage.RETIRED, True)
     with pytest.raises(Refused):
         moves.retired(gone, reason="", now=NOW)
+
+
+def test_without_a_candidate_there_is_nothing_to_pause() -> None:
+    resting = UseCaseStatus(use_case="support", charter="c", version=1, live=LIVE)
+    with pytest.raises(Refused, match="no candidate"):
+        follow(resting, Decision(action=Action.PAUSE, reason="", at=NOW))

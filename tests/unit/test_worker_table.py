@@ -11,13 +11,15 @@ import msgspec
 import pytest
 
 from pilotage.access import Key, Role
+from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.app.worker import Table
 from pilotage.clock import FrozenClock
 from pilotage.errors import RequestError, UpstreamError, WorkspaceUnusable
 from pilotage.gateway.door import Door
 from pilotage.spec.release import Release, UpstreamAddress
-from pilotage.spec.route import Route
+from pilotage.spec.route import Allocation, Route
+from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
 from pilotage.upstream.http import open_session
 
@@ -46,7 +48,9 @@ def serve(store: SqliteStore, live: Release) -> None:
         tx.serving.put("faq", msgspec.json.encode(route))
 
 
-def test_with_the_store_away_the_last_table_stays(store: Interrupted, caplog: pytest.LogCaptureFixture) -> None:
+def test_with_the_store_away_the_last_table_stays(
+    store: Interrupted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     clock = FrozenClock()
     caplog.set_level(logging.INFO)
 
@@ -57,7 +61,7 @@ def test_with_the_store_away_the_last_table_stays(store: Interrupted, caplog: py
 
         upstreams = WorkerUpstreams(open_session(), clock, environment=lambda _: "", blob=blob)
         door = Door(clock, mac_secret=b"m", unit_secret=b"u")
-        table = Table(store, door, upstreams)
+        table = Table(store, door, upstreams, Sight(Heartbeats(tmp_path)))
         with store.write() as tx:
             knowledge = (("a.md", tx.blobs.put(b"# Parcels\n\nThree days.")),)
         live = Release(use_case="faq", variant="a", upstream=UpstreamAddress(kind="search"), knowledge=knowledge)
@@ -111,6 +115,62 @@ def test_one_upstream_serves_every_release_of_an_address(store: Interrupted) -> 
         one = Release(use_case="a", variant="a", upstream=address, model="m")
         two = Release(use_case="b", variant="b", upstream=address, model="n")
         assert upstreams.of(one) is upstreams.of(two)
+        await upstreams.close()
+
+    asyncio.run(run())
+
+
+def test_a_rollout_goes_blind_and_sees_again_also_with_the_store_away(store: Interrupted, tmp_path: Path) -> None:
+    baseline = Release(use_case="faq", variant="a", upstream=UpstreamAddress(kind="search"))
+    candidate = msgspec.structs.replace(baseline, variant="b")
+    split = Allocation(
+        rollout="r1",
+        baseline=baseline.reference,
+        candidate=candidate.reference,
+        step=1,
+        share=1_000_000,
+        generation=4,
+    )
+    releases = {release.reference: release for release in (baseline, candidate)}
+    route = Route(
+        use_case="faq",
+        unit="user",
+        live=baseline.reference,
+        releases=releases,
+        metrics={},
+        allocation=split,
+        blind_after=1000,
+    )
+    with store.write() as tx:
+        tx.serving.put("faq", msgspec.json.encode(route))
+    now = 50_000
+    heartbeats = Heartbeats(tmp_path)
+
+    async def run() -> None:
+        nonlocal now
+        upstreams = WorkerUpstreams(open_session(), FrozenClock(), environment=lambda _: "", blob=lambda _: None)
+        door = Door(FrozenClock(), mac_secret=b"m", unit_secret=b"u")
+        table = Table(store, door, upstreams, Sight(heartbeats, timer=lambda: now))
+
+        async def arm() -> tuple[str, str, int, int]:
+            await table.refresh()
+            assigned = door.current().assign(door.current().routes["faq"], "unit")
+            assert assigned is not None
+            return assigned.arm, assigned.release.variant, assigned.share, assigned.generation
+
+        sighted, blind = ("candidate", "b", 1_000_000, 4), ("baseline", "a", 0, 4)
+        assert await arm() == sighted
+        now += 1000
+        assert await arm() == sighted
+        now += 1
+        assert await arm() == blind
+        heartbeats.beat("r1", now)
+        assert await arm() == sighted
+        store.out = True
+        now += 1001
+        assert await arm() == blind
+        heartbeats.beat("r1", now - 500)
+        assert await arm() == sighted
         await upstreams.close()
 
     asyncio.run(run())

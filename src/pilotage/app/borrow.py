@@ -29,12 +29,17 @@ IN_A_ROW = 20
 
 @contextmanager
 def serving(commander: Commander) -> Iterator[tuple[str, str]]:
-    """Give (gateway's base URL, a key with the roles infer and operate); the key is revoked at the end.
+    """Give (gateway's base URL, a key with the roles infer and operate).
 
-    Where no server has the workspace, one is started on free ports for as long as this lasts.
+    On a named server that is the caller's own key. On a workspace it is a new one, revoked at the end; where no server
+    has that workspace, one is started on free ports for as long as this lasts.
     """
     with ExitStack() as stack:
         gateway = commander.gateway()
+        if gateway is not None and commander.key:
+            _wait_until_known(gateway, commander.key)
+            yield gateway, commander.key
+            return
         if gateway is None:
             stack.enter_context(_started(commander.workspace))
             gateway = commander.gateway()
@@ -70,7 +75,7 @@ def _started(workspace: Path) -> Iterator[Serving]:
 
 
 def _wait_until_known(gateway: str, key: str) -> None:
-    """Wait until the gateway's workers have all read the new key; each new connection may meet another of them."""
+    """Wait until the gateway's workers have all read a key that may be new; each new connection may meet another of them."""
     request = urllib.request.Request(f"{gateway}/v1/models", headers={"authorization": f"Bearer {key}"})  # noqa: S310
     known, until = 0, time.monotonic() + KNOWN_SECONDS
     while known < IN_A_ROW:
@@ -84,4 +89,4 @@ def _wait_until_known(gateway: str, key: str) -> None:
         except OSError as fault:
             raise NotMeasured(f"the gateway at {gateway} does not answer: {fault}") from None
         if time.monotonic() > until:
-            raise NotMeasured(f"the gateway at {gateway} does not take the key that its server made")
+            raise NotMeasured(f"the gateway at {gateway} does not take the key that its server takes")

@@ -82,6 +82,8 @@ class Commander:
         self.workspace = workspace
         self._clock, self._user = clock, user
         self._server = Server(server, key) if server else None
+        self.key = key if server else ""
+        """The key that the named server is asked with; empty where the workspace on this machine is worked on."""
 
     def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run one command and return its result; raise the PilotageError that refused it. It may block."""
@@ -139,7 +141,7 @@ def _raised(status: int, body: bytes) -> PilotageError:
     """Return the error that a control API's answer stands for, of the class that was raised there."""
     try:
         error = json.loads(body)["error"]
-        code, message, hint = str(error["code"]), str(error["message"]), str(error.get("hint", ""))
+        code, message, hint = str(error["code"]), str(error["message"]), str(error["hint"])
     except (ValueError, KeyError, TypeError):
         return WorkspaceUnusable(
             f"the server answered {status} in a form that is not Pilotage's",

@@ -9,6 +9,7 @@ from pilotage.access import Actor, Role
 from pilotage.console.rows import newest
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context, run
+from pilotage.store.spool import Reader
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Workspace
 
@@ -54,9 +55,12 @@ class Local:
         return run(Context(self.store, self._clock), self._actor, name, arguments)
 
     def events(self, table: str, *, limit: int, use_case: str = "") -> list[dict[str, Any]]:
+        """Return the newest events, those included that a killed server left in the spool."""
         # Late: DuckDB takes as long to import as a command takes to run.
-        from pilotage.store.events import EventsReader
+        from pilotage.store.events import EventsReader, Sealer, ingest
 
+        with closing(Sealer(self._workspace.events, self.store)) as sealer:
+            ingest(Reader(self._workspace.spool), sealer, self.store)
         with closing(EventsReader(self._workspace.events, self.store)) as events:
             return newest(events, table, limit=limit, use_case=use_case)
 

@@ -16,6 +16,7 @@ from pilotage.app.child import Child
 from pilotage.app.control import Handover
 from pilotage.console.visitors import new_token
 from pilotage.errors import Refused
+from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Control, Workspace
 
@@ -60,6 +61,7 @@ def serve(
     with ExitStack() as stack:
         stack.enter_context(workspace.lock())
         workspace.clear_control()
+        Heartbeats(workspace.run).retain(())
         # Opening it migrates an older schema, once and before anybody reads it.
         SqliteStore(workspace.state).close()
         gateway = stack.enter_context(_listen(host, port, "--port"))

@@ -90,4 +90,4 @@ class WorkerUpstreams:
             address = msgspec.structs.replace(
                 address, base_url=(self._environment("OPENAI_BASE_URL") or OPENAI).rstrip("/")
             )
-        return HttpUpstream(self._session, address, api_key=self._environment(variable) if variable else "")
+        return HttpUpstream(self._session, address, api_key=self._environment(variable).strip() if variable else "")

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pilotage import settings
 from pilotage.app.log import start_log
+from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
 from pilotage.errors import PilotageError, WorkspaceUnusable
@@ -32,6 +33,8 @@ from pilotage.gateway.door import Door
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
 from pilotage.spec.route import Route
+from pilotage.store.heartbeats import Heartbeats
+from pilotage.store.losses import LossFile
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
@@ -78,18 +81,27 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class Table:
-    """Keeps the door's routing table at what the store says."""
+    """Keeps the door's routing table at what the store says, and at which rollouts are watched."""
 
-    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams) -> None:
+    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams, sight: Sight) -> None:
         self._store = store
         self._door = door
         self._upstreams = upstreams
+        self._sight = sight
         self._change = -1
         self._routes: dict[str, Route] = {}
+        self._keys: list[Key] = []
         self._reachable = True
 
     async def refresh(self) -> None:
-        """Swap the table if the store has changed; with the store out of reach, say so once and keep the last."""
+        """Swap the table if the store, or what is watched, has changed."""
+        await self._follow()
+        table = self._door.table
+        if table is not None and table.blind != (blind := await self._blind()):
+            self._door.table = RoutingTable(self._routes, self._keys, blind)
+
+    async def _follow(self) -> None:
+        """Take over what changed in the store; with the store out of reach, say so once and keep the last table."""
         try:
             change = await asyncio.to_thread(self._store.change)
             if change != self._change:
@@ -120,9 +132,12 @@ class Table:
                     routes[row.use_case] = self._routes[row.use_case]
         releases = {reference: release for route in routes.values() for reference, release in route.releases.items()}
         await asyncio.to_thread(self._upstreams.index, list(releases.values()))
-        self._routes = routes
-        self._door.table = RoutingTable(routes, keys)
+        self._routes, self._keys = routes, keys
+        self._door.table = RoutingTable(routes, keys, await self._blind())
         self._upstreams.retain(releases)
+
+    async def _blind(self) -> frozenset[str]:
+        return await asyncio.to_thread(self._sight.blind, list(self._routes.values()))
 
 
 async def serve(workspace: Workspace, listener: socket.socket, name: str, clock: Clock) -> None:
@@ -133,7 +148,9 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         spool = Writer(workspace.spool, name)
         stack.callback(spool.close)
         texts = TextWriter(workspace.texts, name, store, clock)
-        recorder = Recorder(spool, texts)
+        losses = LossFile(workspace.run, name)
+        stack.callback(losses.close)
+        recorder = Recorder(spool, texts, losses)
         stack.push_async_callback(asyncio.to_thread, recorder.close)
 
         def blob(digest: str) -> bytes | None:
@@ -143,7 +160,7 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         upstreams = WorkerUpstreams(open_session(), clock, environment=settings.environment, blob=blob)
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
-        table = Table(store, door, upstreams)
+        table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))
         await table.refresh()
         gateway = Gateway(door, upstreams, recorder, spool, clock, worker=name)
         stack.push_async_callback(gateway.close)

@@ -20,7 +20,7 @@ UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of thi
 
 @app.command()
 def verify(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
-    """Check the whole chain. Exit 1 names the entry that was altered, removed or moved."""
+    """Check the whole chain. Exit 1 names the entry, or the row it tells of, that was altered, removed or moved."""
     result = commander(workspace, server).run("ledger_verify", {})
     if as_json:
         show_json(result)

@@ -74,7 +74,7 @@ def show_error(fault: PilotageError, *, as_json: bool) -> None:
                 print(f"  {criterion['verdict']:<13}{criterion['name']}: {criterion['says']}", file=sys.stderr)
                 if criterion.get("opens_with"):
                     print(f"{'':<15}opens with: {criterion['opens_with']}", file=sys.stderr)
-    if fault.hint:
+    elif fault.hint:
         print(f"  {fault.hint}", file=sys.stderr)
 
 

@@ -24,6 +24,7 @@ def status(
         return
     for what, fault in result.get("controller", {}).get("faults", {}).items():
         say(f"The controller fails at {what}: {fault}", style="red")
+    _say_losses(result.get("controller", {}))
     if name:
         _one(result["use_cases"][0])
     elif not result["use_cases"]:
@@ -43,6 +44,14 @@ def status(
                 for one in result["use_cases"]
             ),
         )
+
+
+def _say_losses(controller: dict[str, Any]) -> None:
+    lost, dropped = controller.get("lost", 0), controller.get("dropped", 0)
+    if controller.get("losing"):
+        say("Events cannot be recorded, so rollouts hold. Is the workspace's disk full?", style="red")
+    if lost or dropped:
+        say(f"Never recorded: {lost:,} events, {dropped:,} texts.", style="yellow")
 
 
 def _one(one: dict[str, Any]) -> None:

@@ -60,7 +60,15 @@ class Api:
     async def healthz(self, _: Request) -> Response:
         """Say whether the control process does its work. Without a key, so without names or messages."""
         health = self._health()
-        body = {"status": health.status, "last_tick": health.at, "lag": health.lag, "faults": len(health.faults)}
+        body = {
+            "status": health.status,
+            "last_tick": health.at,
+            "lag": health.lag,
+            "faults": len(health.faults),
+            "lost": health.lost,
+            "losing": health.losing,
+            "dropped": health.dropped,
+        }
         return JSONResponse(body, 503 if health.faults else 200)
 
     async def openapi(self, _: Request) -> Response:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from pilotage.console.visitors import Visitors
     from pilotage.errors import PilotageError
 
-CODES = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "wrong_call"}
+CODES = {
+    401: "unauthorized",
+    403: "denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    422: "wrong_call",
+}
 
 
 def bearer(request: Request, visitors: Visitors) -> Actor:
@@ -34,6 +41,16 @@ def bearer(request: Request, visitors: Visitors) -> Actor:
 def visitor(request: Request, visitors: Visitors) -> Actor | None:
     """Return who is signed in, if anybody."""
     return visitors.by_session(request.cookies.get(COOKIE, ""))
+
+
+def own_site(request: Request) -> None:
+    """Refuse a form that another site sent. What is no browser sends neither header."""
+    site = request.headers.get("sec-fetch-site", "")
+    origin = request.headers.get("origin", "")
+    if site in ("same-origin", "none") if site else origin.partition("://")[2] == request.headers.get("host", ""):
+        return
+    if site or origin:
+        raise HTTPException(403, "another site sent this form; open the console itself and try again")
 
 
 async def body_of(request: Request, limit: int) -> bytes:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from pilotage.console.door import body_of, visitor
+from pilotage.console.door import body_of, own_site, visitor
 from pilotage.console.rows import why
 from pilotage.console.visitors import COOKIE, SESSION_HOURS
 from pilotage.errors import PilotageError
@@ -79,7 +79,7 @@ class Pages:
 
     async def board(self, request: Request) -> Response:
         link = request.query_params.get("token", "")
-        if link:
+        if link and request.method != "HEAD":
             actor = self._visitors.by_link(link)
             return self._signed_in(request, actor) if actor else self._door("This link was used already. ", 401)
         return await self._page(request, self._board)
@@ -93,6 +93,7 @@ class Pages:
     async def sign_in(self, request: Request) -> Response:
         if request.method != "POST":
             return self._door("")
+        own_site(request)
         fields = parse_qs((await body_of(request, FORM_LIMIT)).decode("utf-8", "replace"))
         secret = fields.get("key", [""])[0].strip()
         actor = await run_in_threadpool(self._visitors.by_secret, secret) if secret else None
@@ -100,7 +101,9 @@ class Pages:
             return self._door("This key is not good, or not any more. ", 401)
         return self._signed_in(request, actor)
 
-    async def sign_out(self, _: Request) -> Response:
+    async def sign_out(self, request: Request) -> Response:
+        own_site(request)
+        await run_in_threadpool(self._visitors.end, request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/sign-in", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer

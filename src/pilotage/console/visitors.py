@@ -28,6 +28,8 @@ class Visitors:
         """`token` makes its bearer the local actor; `link` does so once."""
         self._context, self._local, self._token, self._link = context, local, token, link
         self._secret = context.store.secret("session")
+        self._ended: dict[str, int] = {}
+        """Sessions that were signed out of, by their signature, with the time they would have ended anyway."""
 
     def by_secret(self, secret: str) -> Actor | None:
         """Return the actor of a key or of the workspace's token, or None where it is not good (any more)."""
@@ -39,9 +41,10 @@ class Visitors:
     def by_session(self, value: str) -> Actor | None:
         subject, _, rest = value.partition(".")
         until, _, mac = rest.partition(".")
-        if not until.isdecimal() or int(until) <= _REAL.now():
-            return None
+        # The signature first: what follows it is then only ever what was signed here.
         if not hmac.compare_digest(mac.encode(), self._mac(subject, until).encode()):
+            return None
+        if int(until) <= _REAL.now() or mac in self._ended:
             return None
         if subject == _LOCAL:
             return self._local
@@ -53,6 +56,14 @@ class Visitors:
         subject = _LOCAL if actor == self._local else actor.id.removeprefix("key:")
         until = str(_REAL.now() + SESSION_HOURS * HOUR)
         return f"{subject}.{until}.{self._mac(subject, until)}"
+
+    def end(self, value: str) -> None:
+        """End one session before its time, so that a copy of its cookie is worth nothing."""
+        if self.by_session(value) is None:
+            return
+        _, until, mac = value.split(".")
+        now = _REAL.now()
+        self._ended = {**{known: end for known, end in self._ended.items() if end > now}, mac: int(until)}
 
     def by_link(self, link: str) -> Actor | None:
         """Return the local actor for the link that was printed at the start. It works once."""

@@ -83,6 +83,8 @@ def _numbers(spec: UseCase, rollout: RolloutStatus, observation: Observation) ->
         here = sum(stratum.candidate.matured for stratum in strata if stratum.step == rollout.step)
         if not strata:
             found.append(f"{name} could not be read")
+        elif name in observation.unheard:
+            found.append(f"nothing was ever reported about {name}, so its silence proves nothing")
         elif here < spec.rollout.minimum_units:
             few.setdefault(here, []).append(name)
         elif not _looked_at(rollout, name):

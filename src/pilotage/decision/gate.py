@@ -8,7 +8,7 @@ from pilotage.decision.charter import charter_criteria
 from pilotage.decision.criterion import CriterionResult, Gate
 from pilotage.decision.demands import rollout_criteria
 from pilotage.decision.verdict import Verdict, of_evidence
-from pilotage.decision.wording import currency_of
+from pilotage.decision.wording import currency_of, evidence_text, measured_text
 from pilotage.spec.gates import Criterion
 from pilotage.status import ROAD, Stage
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
+FOUR_EYES = (Stage.CANARY, Stage.PRODUCTION)
+"""The stages that reach users: tier high never enters them on one person's word."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
     Stage.STAGING: "pilotage evaluate {name}",
@@ -53,7 +55,7 @@ def gate(
         criteria += rollout_criteria(spec, status, approvals, now)
     for measure, criterion in measured_criteria(spec, status, stage).items():
         criteria.append(_measured(spec, stage, measure, criterion, newest(evidence, status, measure)))
-    wanted = getattr(spec.approvals, stage.value, 0)
+    wanted = approvals_wanted(spec, stage)
     if wanted:
         criteria.append(_approved(spec, status, stage, wanted, approvals))
     return Gate(stage=stage, criteria=tuple(criteria))
@@ -106,18 +108,20 @@ def _measured(
 ) -> CriterionResult:
     found, why_not = newest_of
     verdict = of_evidence(criterion, found)
-    wanted = f"at most {criterion.at_most:g}" if criterion.at_least is None else f"at least {criterion.at_least:g}"
-    if measure == "cost":
-        wanted += f" {currency_of(spec)} a request"
+    currency = currency_of(spec)
+    bound = criterion.at_most if criterion.at_least is None else criterion.at_least
+    wanted = (
+        f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
+    )
     how = HOW[stage].format(name=spec.name)
     if found is None:
         says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
         return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
     said = {
-        Verdict.PASS: "all of it is",
-        Verdict.FAIL: "none of it is",
-    }.get(verdict, "not all of it is, so this is not yet known")
-    says = f"{measure} is {found.value:.4g} ({found.low:.4g} to {found.high:.4g}, n = {found.n:,}); it must be {wanted}: {said}."
+        Verdict.PASS: "all of the interval is",
+        Verdict.FAIL: "none of the interval is",
+    }.get(verdict, "not all of the interval is, so this is not yet known")
+    says = f"{evidence_text(found, currency)}; it must be {wanted}: {said}."
     if verdict is Verdict.PASS:
         opens_with = ""
     elif verdict is Verdict.FAIL:
@@ -135,6 +139,12 @@ def _measured(
         n=found.n,
         evidence=found.id,
     )
+
+
+def approvals_wanted(spec: UseCase, stage: str) -> int:
+    """Return how many people must say yes before a stage: what the file asks for, and in tier high at least one."""
+    least = 1 if spec.tier == "high" and stage in FOUR_EYES else 0
+    return max(least, getattr(spec.approvals, stage, 0))
 
 
 def approvers(status: UseCaseStatus, stage: str, approvals: Sequence[Approval]) -> set[str]:

@@ -9,7 +9,7 @@ import msgspec
 from pilotage.decision.demands import shares_of
 from pilotage.decision.transition import UNDER_WAY, resting_stage
 from pilotage.errors import Conflict, Refused
-from pilotage.status import Ended, Phase, RolloutStatus, Stage, UseCaseStatus
+from pilotage.status import Action, Decision, Ended, Phase, RolloutStatus, Stage, UseCaseStatus
 
 if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
@@ -84,7 +84,7 @@ def reregistered(
     return msgspec.structs.replace(after, candidate=named, stage=stage, stage_since=now)
 
 
-def live_rolled_back(status: UseCaseStatus, *, reason: str, now: int) -> UseCaseStatus:
+def live_rolled_back(status: UseCaseStatus, *, reason: str, actor: str, now: int) -> UseCaseStatus:
     """Return the status with the release that was live before serving again."""
     if not status.previous:
         raise Refused(
@@ -94,7 +94,8 @@ def live_rolled_back(status: UseCaseStatus, *, reason: str, now: int) -> UseCase
     ended = Ended(release=status.live, how="rolled_back", at=now, reason=reason)
     rollout = status.rollout
     if rollout is not None and rollout.candidate == status.live:
-        rollout = msgspec.structs.replace(rollout, phase=Phase.ROLLED_BACK)
+        last = Decision(action=Action.ROLL_BACK, reason=reason, at=now, actor=actor)
+        rollout = msgspec.structs.replace(rollout, phase=Phase.ROLLED_BACK, last=last)
     after = msgspec.structs.replace(
         status,
         version=status.version + 1,

@@ -25,11 +25,14 @@ def look(spec: UseCase, rollout: RolloutStatus, observation: Observation, now: i
     harm_alpha = spec.rollout.alpha / len(guardrails(spec))
     futile_alpha = spec.rollout.alpha / max(1, len(spec.goals)) if proof_demanded(spec) else 0.0
     for name, metric in judged(spec).items():
+        if name in observation.unheard:
+            continue
         strata = observation.metrics.get(name, ())
         units = sum(stratum.candidate.matured for stratum in strata)
         index = looks.due(units, rollout.looks.get(name, 0))
         if index is None:
             continue
+        here = sum(stratum.candidate.matured for stratum in strata if stratum.step == rollout.step)
         estimate = _estimate(metric, strata, compared=bool(rollout.baseline))
         if estimate is None:
             continue
@@ -43,7 +46,8 @@ def look(spec: UseCase, rollout: RolloutStatus, observation: Observation, now: i
         found[name] = Reading(
             look=index,
             at=now,
-            step=rollout.step,
+            # A look at units of earlier steps alone says nothing of this one, whenever it was taken.
+            step=rollout.step if here >= spec.rollout.minimum_units else rollout.step - 1,
             units=units,
             against=estimate.baseline,
             value=estimate.value,

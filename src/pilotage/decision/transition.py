@@ -131,6 +131,7 @@ def follow(status: UseCaseStatus, decision: Decision) -> UseCaseStatus:
     match decision.action:
         case Action.PAUSE:
             _must(not status.paused, f"{status.use_case} is paused already")
+            _must(bool(status.candidate), f"{status.use_case} has no candidate on its way", "there is nothing to pause")
             return _next(status, decision, rollout, Phase.PAUSED, paused=True)
         case Action.RESUME:
             _must(status.paused, f"{status.use_case} is not paused", "pause comes first")

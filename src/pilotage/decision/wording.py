@@ -7,9 +7,40 @@ from typing import TYPE_CHECKING
 from pilotage.status import MILLION
 
 if TYPE_CHECKING:
+    from pilotage.records import Evidence
     from pilotage.spec.metric import Metric
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Reading
+
+
+_RATES = ("quality", "security", "privacy", "bias", "replay_errors")
+_SECONDS = ("latency", "replay_latency")
+
+
+def measured_text(measure: str, value: float, currency: str) -> str:
+    """Say what was measured in its own unit: `52.5 %`, `12.3 points`, `0.00011 EUR a request`, `4.2 ms`."""
+    return "".join(_measured(measure, value, currency))
+
+
+def evidence_text(found: Evidence, currency: str) -> str:
+    """Say `quality_difference is 12.3 points (7.7 to 16.8, n = 316)`."""
+    ends = (_measured(found.measure, end, currency, like=found.value)[0] for end in (found.low, found.high))
+    value = measured_text(found.measure, found.value, currency)
+    return f"{found.measure} is {value} ({' to '.join(ends)}, n = {found.n:,})"
+
+
+def _measured(measure: str, value: float, currency: str, *, like: float | None = None) -> tuple[str, str]:
+    """Return (number, unit); seconds are told as milliseconds where `like` (the value itself unless given) is small."""
+    if measure in _RATES:
+        return _number(value * 100), " %"
+    if measure == "quality_difference":
+        return _number(value * 100), " points"
+    if measure == "cost":
+        return f"{value:.6f}".rstrip("0").rstrip("."), f" {currency} a request"
+    if measure in _SECONDS:
+        small = (value if like is None else like) < 1
+        return _number(value * 1000 if small else value), " ms" if small else " s"
+    return f"{value:.4g}", ""
 
 
 def share_text(millionths: int) -> str:

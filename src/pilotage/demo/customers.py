@@ -64,6 +64,8 @@ class Tally:
     conversions: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     resolved: Counter[tuple[str, int]] = field(default_factory=Counter)
+    newest: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    """By release: the question answered last, the reply, and whether that resolved it."""
     latest: int = 0
     """How late the latest customer was (microseconds of the time-lapse): the machine could not keep up."""
 
@@ -154,6 +156,7 @@ class Customers:
         if outcome is None:
             return
         customer.open |= not outcome
+        self.tally.newest[answer.release] = (question, answer.text, outcome)
         await self._outcome(customer, answer, outcome)
 
     async def _outcome(self, customer: Customer, answer: Answered, outcome: int) -> None:

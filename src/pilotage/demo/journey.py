@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pilotage.app.borrow import serving
@@ -14,7 +14,7 @@ from pilotage.evaluation.run import evaluate
 from pilotage.staging.rehearse import rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from pilotage.app.client import Commander
@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.4
 BURST, BURST_SECONDS, GENTLER = 200, 5.0, 4
-LONGEST = 150.0
-"""Real seconds that one rollout may take before the demo says that it could not be shown."""
 CONCURRENCY = 8
 
 
 class Journey:
-    """Runs commands through the control API, and shows what they and the controller wrote into the ledger."""
+    """Runs commands through the control API, and shows what they and the controller wrote into the ledger.
 
-    def __init__(self, commander: Commander, folder: Folder, screen: Screen, *, check: Callable[[], None]) -> None:
+    `check` raises where a process has ended; `patience` is how many real seconds one rollout may take.
+    """
+
+    def __init__(
+        self, commander: Commander, folder: Folder, screen: Screen, *, check: Callable[[], None], patience: float
+    ) -> None:
         self._commander, self._folder, self._screen, self._check = commander, folder, screen, check
-        self._name = folder.name
+        self._name, self._patience = folder.name, patience
         self._seen = 0
         self.tally: Tally | None = None
 
@@ -79,8 +82,7 @@ class Journey:
             )
 
     async def evaluate(self) -> None:
-        with self._gateway() as gateway:
-            address, key = await gateway
+        async with self._gateway() as (address, key):
             result = await evaluate(
                 self._commander.run, address, key, self._name, progress=self._told("cases"), concurrency=CONCURRENCY
             )
@@ -90,8 +92,7 @@ class Journey:
 
     async def rehearse(self, trace: Path | None) -> None:
         """Replay a burst on the candidate; once more, gentler, where this machine could not send it on time."""
-        with self._gateway() as gateway:
-            address, key = await gateway
+        async with self._gateway() as (address, key):
             for seconds in (BURST_SECONDS, BURST_SECONDS * GENTLER):
                 try:
                     result = await rehearse(
@@ -117,7 +118,7 @@ class Journey:
         """Watch a rollout to its end; return how it ended (as in `status`)."""
         rollout = (await self.look())["rollout"]["id"]
         loop = asyncio.get_running_loop()
-        until = loop.time() + LONGEST
+        until = loop.time() + self._patience
         while loop.time() < until:
             await asyncio.sleep(LOOK_SECONDS)
             status = await self.look()
@@ -126,18 +127,19 @@ class Journey:
                 ended: dict[str, Any] = status["ended"][-1]
                 return ended
         raise Refused(
-            f"the rollout took longer than {LONGEST:.0f} s, so its end could not be shown",
+            f"the rollout took longer than {self._patience:.0f} s, so its end could not be shown",
             hint="`--keep` leaves everything running; `pilotage status` says what it waits for",
         )
 
     def _told(self, what: str) -> Callable[[str, int, int], None]:
         return lambda part, done, of: self._screen.doing(f"{what}, {part}", done, of)
 
-    @contextmanager
-    def _gateway(self) -> Iterator[asyncio.Future[tuple[str, str]]]:
-        """Give (gateway, key for measuring) without blocking the customers; the key is revoked at the end."""
+    @asynccontextmanager
+    async def _gateway(self) -> AsyncIterator[tuple[str, str]]:
+        """Give (gateway, key for measuring) without holding up the customers; the key is revoked at the end."""
         borrowed = serving(self._commander)
+        gateway = await asyncio.to_thread(borrowed.__enter__)
         try:
-            yield asyncio.ensure_future(asyncio.to_thread(borrowed.__enter__))
+            yield gateway
         finally:
-            borrowed.__exit__(None, None, None)
+            await asyncio.to_thread(borrowed.__exit__, None, None, None)

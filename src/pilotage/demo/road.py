@@ -11,7 +11,6 @@ import tempfile
 import time
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +28,10 @@ from pilotage.demo.customers import Customers
 from pilotage.demo.journey import Journey
 from pilotage.demo.judging import JudgeProcess
 from pilotage.demo.processes import Processes
-from pilotage.demo.screen import Screen, short
+from pilotage.demo.screen import Screen
 from pilotage.demo.setting import Folder, Provider
-from pilotage.errors import PilotageError, Refused, WrongCall
+from pilotage.demo.story import Story
+from pilotage.errors import WrongCall
 from pilotage.staging.trace import read_trace
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 A_DAY = 3000
 """New customers a day, as the example's file says."""
-PACE, PACE_OF_A_PROVIDER = 110.0, 10.0
+PACE, PACE_OF_A_PROVIDER = 130.0, 10.0
 """Customers a real second on average: with the stand-in, and with a provider that somebody pays for."""
+LONGEST_ROLLOUT = 20_000
+"""Customers: about twice as many as a good candidate needs. Without an end by then, the demo says so."""
 WORKERS = 2
 SEED = 20
 
@@ -68,6 +70,8 @@ def main(
     customers: int = 12_000,
 ) -> int:
     """Run the demo; return the exit code. Raise PilotageError where something on the way is refused or fails."""
+    if workspace is not None and workspace.exists() and any(workspace.iterdir()):
+        raise WrongCall(f"{workspace} is not empty", hint="the demo begins a workspace of its own: name a new folder")
     wanted = Wanted(questions, trace, _provider(upstream, model), keep, workspace, customers)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -119,7 +123,7 @@ async def _demo(wanted: Wanted) -> int:
         doors = msgspec.json.decode(await asyncio.to_thread(server.first_line), type=Serving)
         screen.say(f"console: {doors.console}   (this link signs in once)", "bold cyan")
         commander = Commander(workspace, clock, user=settings.user_name())
-        journey = Journey(commander, folder, screen, check=processes.check)
+        journey = Journey(commander, folder, screen, check=processes.check, patience=LONGEST_ROLLOUT / pace)
         async with AsyncExitStack() as others:
             shop_key = await journey.key("shop", "infer", "feedback")
             judge = await others.enter_async_context(JudgeProcess([folder.live_file]))
@@ -127,17 +131,18 @@ async def _demo(wanted: Wanted) -> int:
             customers = Customers(
                 shop, judge, clock, use_case=folder.name, questions=folder.live, arrivals=arrivals, seed=SEED
             )
-            good = await _walk(journey, screen, customers, wanted, folder, doors)
-            await _close(journey, screen, customers, began)
+            story = Story(journey, screen, folder, customers, trace=wanted.trace, control=doors.control)
+            as_expected = await story.tell(wanted.customers)
+            await story.sum_up(began)
         if wanted.keep:
-            await _keep(screen, doors, processes)
-        return 0 if good else 1
+            await _keep(screen, doors, processes, workspace)
+        return 0 if as_expected else 1
 
 
 def _clock(rate: float) -> ScaledClock:
     """Return a time-lapse that begins on a morning of last week."""
     now = SystemClock().now()
-    return ScaledClock(now, now - now % DAY - 7 * DAY + 6 * HOUR, rate)
+    return ScaledClock(now, now - now % DAY - 7 * DAY + 5 * HOUR, rate)
 
 
 def _arrivals(wanted: Wanted, clock: ScaledClock) -> Iterator[int]:
@@ -169,101 +174,9 @@ def _introduce(screen: Screen, wanted: Wanted, clock: ScaledClock, about: str) -
     screen.say(f"The customers are simulated: they come by {rhythm}; what they ask is {about}.")
 
 
-async def _walk(
-    journey: Journey, screen: Screen, customers: Customers, wanted: Wanted, folder: Folder, doors: Serving
-) -> bool:
-    """Walk the good candidate to production and the bad one as far as it gets; return whether both ended as expected."""
-    reviewer = await journey.key("reviewer", "approve")
-    screen.title("Concept: register the folder; what exists today, a search over the articles, serves at once")
-    await journey.apply()
-    await journey.must_promote()
-    await _prove(journey, screen, wanted, reviewer, doors)
-    screen.title("Canary: customers come")
-    stop = asyncio.Event()
-    journey.tally = customers.tally
-    async with asyncio.TaskGroup() as group:
-        coming = group.create_task(customers.run(stop))
-        try:
-            first = await journey.watch()
-            screen.title(f"The candidate {_ended(first)}")
-            second = await _bad_one(journey, screen, wanted, folder, reviewer, doors)
-            screen.title(f"The bold candidate {_ended(second)}")
-            while customers.tally.customers < wanted.customers and not coming.done():
-                screen.doing(f"the rest of the {wanted.customers:,} customers come")
-                await asyncio.sleep(1)
-                await journey.look()
-        finally:
-            stop.set()
-    return bool(first["how"] == "promoted" and second["how"] == "rolled_back")
-
-
-async def _prove(journey: Journey, screen: Screen, wanted: Wanted, reviewer: str, doors: Serving) -> None:
-    """Lead a candidate from proof of concept to canary."""
-    screen.title("Proof of concept: candidate and baseline answer the team's own cases, through the gateway")
-    await journey.evaluate()
-    await journey.must_promote()
-    await _rehearse(journey, screen, wanted, reviewer, doors)
-
-
-async def _rehearse(journey: Journey, screen: Screen, wanted: Wanted, reviewer: str, doors: Serving) -> None:
-    screen.title("Staging: a burst of arrivals, replayed on the candidate; then somebody else's yes")
-    await journey.rehearse(wanted.trace)
-    await journey.approve(doors.control, reviewer)
-    await journey.must_promote()
-
-
-async def _bad_one(
-    journey: Journey, screen: Screen, wanted: Wanted, folder: Folder, reviewer: str, doors: Serving
-) -> dict[str, object]:
-    screen.title("A later idea: the file now names assistant-bold, which reads carelessly and writes freely")
-    folder.nominate_bold()
-    await journey.apply()
-    await journey.must_promote()
-    await journey.evaluate()
-    if not await journey.promote():
-        screen.say("This is where a bad candidate ends: its evaluation shows it, and the gate stays closed.", "bold")
-        screen.say("To show the second net, the demo now does what somebody in a hurry would: it writes", "yellow")
-        screen.say("    quality_difference = { at_least = -1.0 }   under [gates.staging]", "yellow")
-        screen.say("into the file and applies it. The ledger keeps that, too.", "yellow")
-        folder.loosen_gate()
-        await journey.apply()
-        await journey.must_promote()
-    await _rehearse(journey, screen, wanted, reviewer, doors)
-    screen.title("Canary: one customer in a hundred meets it")
-    return await journey.watch()
-
-
-def _ended(ended: dict[str, object]) -> str:
-    words = {"promoted": "is in production", "rolled_back": "is rolled back", "futile": "was given up as futile"}
-    return f"{short(str(ended['release']))} {words.get(str(ended['how']), str(ended['how']))}"
-
-
-async def _close(journey: Journey, screen: Screen, customers: Customers, began: float) -> None:
-    screen.doing("")
-    status = await journey.look()
-    ledger = await journey.run("ledger_verify")
-    tally = customers.tally
-    screen.title("What happened")
-    for ended in status["ended"]:
-        at = datetime.fromtimestamp(ended["at"] / SECOND, UTC)
-        screen.say(f"{at:%a %d %H:%M}  {short(ended['release'])}: {ended['how'].replace('_', ' ')}")
-    screen.say(f"{short(status['live'])} serves everybody.")
-    screen.say(
-        f"{tally.customers:,} simulated customers asked {tally.requests:,} questions ({tally.streamed:,} streamed) in "
-        f"{tally.returns:,} returns and as many first visits as there are customers; {tally.handovers:,} asked for a "
-        f"person, {tally.conversions:,} bought; {sum(tally.failures.values())} requests failed."
-    )
-    for fault, times in tally.failures.most_common(3):
-        screen.say(f"{times} x {fault}", "red")
-    screen.say(f"Ledger: {ledger['entries']} entries, unbroken, head {ledger['head'][:16]}.")
-    late = tally.latest / 60 / SECOND
-    screen.say(
-        f"{time.monotonic() - began:.0f} s in all. The latest customer came {late:.0f} minutes of the time-lapse late."
-    )
-
-
-async def _keep(screen: Screen, doors: Serving, processes: Processes) -> None:
+async def _keep(screen: Screen, doors: Serving, processes: Processes, workspace: Path) -> None:
     screen.say(f"Still serving: gateway {doors.gateway}/v1, console {doors.control}. Ctrl-C ends it.", "bold")
+    screen.say(f"Commands find it by `--workspace {workspace}`, such as `pilotage status --workspace ...`.")
     with suppress(asyncio.CancelledError):
         while True:
             await asyncio.sleep(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pilotage.demo.customers import Tally
 
 WIDTH = 40
+_SHOWN = 70
+"""Characters of a question, and of a reply, that the panel has room for."""
 EVERY = 10.0
 """Seconds between lines of progress where the output is no terminal."""
 _STYLES = {
@@ -28,7 +31,8 @@ _STYLES = {
     "promote": "bold green", "advance": "green", "roll_back": "bold red", "futile": "bold red", "pause": "yellow",
     "approve": "cyan", "hold": "dim",
 }  # fmt: skip
-_QUIET = ("key_create", "key_revoke")
+_QUIET = ("key_create", "key_revoke", "evidence", "hold")
+"""What the ledger holds and the demo does not print: a measure stands in its gate, a hold in the panel's last line."""
 
 
 class Screen:
@@ -36,12 +40,12 @@ class Screen:
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._began = clock, time.monotonic()
-        self.console = Console(highlight=False, soft_wrap=False)
-        self._live = Live(console=self.console, refresh_per_second=4, get_renderable=self._panel, transient=True)
+        self.console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
         self._status: Mapping[str, Any] = {}
         self._tally: Tally | None = None
         self._doing = ""
         self._line_at = 0.0
+        self._live = Live(console=self.console, refresh_per_second=4, get_renderable=self._panel, transient=True)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -49,6 +53,10 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Take the panel away: what comes is the end."""
         if self._live.is_started:
             self._live.stop()
 
@@ -62,30 +70,44 @@ class Screen:
         self._doing = f"{what} {done}/{of}" if of else what
 
     def gate(self, gate: Mapping[str, Any]) -> None:
-        """Show a gate with each of its criteria."""
+        """Show a gate: each criterion that was measured or is not met, and the names of the others."""
         opened = gate["open"]
-        self.say(f"gate into {gate['stage']}: {'open' if opened else 'closed'}", "green" if opened else "red")
-        for criterion in gate["criteria"]:
-            verdict = str(criterion["verdict"])
-            line = Text(f"    {verdict:<13}", style=_STYLES.get(verdict, ""))
-            self.console.print(line.append(f"{criterion['name']}  {criterion['says']}", "not bold default"))
+        self.say(f"The gate into {gate['stage']} is {'open' if opened else 'closed'}.", "green" if opened else "red")
+        plain = [one["name"] for one in gate["criteria"] if one["verdict"] == "pass" and one.get("value") is None]
+        if plain:
+            self._criterion("pass", f"{', '.join(plain)}")
+        for one in gate["criteria"]:
+            if one["name"] not in plain:
+                self._criterion(str(one["verdict"]), one["says"])
+
+    def _criterion(self, verdict: str, says: str) -> None:
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=16, justify="right")
+        row.add_column()
+        row.add_row(Text(verdict, style=_STYLES.get(verdict, "")), Text(says))
+        self.console.print(row)
 
     def entry(self, entry: Mapping[str, Any]) -> None:
         """Show one entry of the ledger."""
         action = str(entry["action"])
         if action in _QUIET:
             return
-        says = Text(f"  {self._when(entry['at'])}  ", style="dim").append(
-            f"{action:<9} ", _STYLES.get(action, "not dim")
-        )
-        self.console.print(says.append(_words(action, entry["detail"], entry["actor"]), "not dim default"))
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=16, justify="right")
+        row.add_column()
+        says = Text(f"{action.replace('_', ' ')}: ", _STYLES.get(action, "bold"))
+        says.append(_words(action, entry["detail"], entry["actor"]), "not bold default")
+        row.add_row(Text(self._when(entry["at"]), style="dim"), says)
+        self.console.print(row)
 
     def now(self, status: Mapping[str, Any], tally: Tally | None) -> None:
-        """Take the newest state for the panel."""
+        """Take the newest state for the panel, or where the output is no terminal, for a line now and then."""
         self._status, self._tally = status, tally
         if not self.console.is_terminal and time.monotonic() - self._line_at > EVERY:
             self._line_at = time.monotonic()
             self.say(f"... {self._split()}; {self._counts()}", "dim")
+            for line in self._newest():
+                self.console.print(line)
 
     def _panel(self) -> Group:
         parts: list[Any] = [Text("")]
@@ -96,7 +118,7 @@ class Screen:
                 road.append(f" {name} ", "reverse bold" if name == stage else "dim").append("→", "dim")
             parts += [road[:-1], Text(f"  {self._split()}")]
         if self._tally is not None:
-            parts += [self._rates(self._tally), Text(f"  {self._counts()}", style="dim")]
+            parts += [self._rates(self._tally), *self._newest(), Text(f"  {self._counts()}", style="dim")]
             if last := (self._status.get("rollout") or {}).get("last"):
                 parts.append(Text(f"  last word: {last['reason']}", style="dim", overflow="ellipsis", no_wrap=True))
         if self._doing:
@@ -122,6 +144,19 @@ class Screen:
             table.add_row(f"  {short(release)}", f"{right + wrong:,}", f"{right / (right + wrong):.1%}")
         return table
 
+    def _newest(self) -> list[Text]:
+        """Return a line for each release that customers meet now: the last question, and the reply it wrote."""
+        status, newest = self._status, self._tally.newest if self._tally else {}
+        lines = []
+        for release in (status.get("live", ""), status.get("candidate", "")):
+            if release in newest:
+                question, reply, resolved = newest[release]
+                style = "green" if resolved else "red"
+                line = Text("  ", overflow="ellipsis", no_wrap=True).append(f"{short(release)}: ", "dim")
+                line.append(" ".join(question.split())[:_SHOWN]).append(" → ", "dim")
+                lines.append(line.append(" ".join(reply.split())[:_SHOWN], style))
+        return lines
+
     def _counts(self) -> str:
         real = time.monotonic() - self._began
         counts = f"{self._when(self._clock.now())} in the time-lapse, {real:.0f} s in truth"
@@ -144,16 +179,12 @@ def short(reference: str) -> str:
 
 def _words(action: str, detail: Mapping[str, Any], actor: str) -> str:
     match action:
-        case "evidence":
-            return (
-                f"{detail['measure']} of {short(detail['release'])}: {detail['value']:.3g} "
-                f"({detail['low']:.3g} to {detail['high']:.3g}), n = {detail['n']}"
-            )
         case "approve":
-            return f"{short(detail['release'])} may enter {detail['stage']}, says {actor}: {detail.get('reason', '')}"
+            return f"{short(detail['release'])} may enter {detail['stage']}, by {actor}: {detail.get('reason', '')}"
         case "promote" if not detail.get("decision"):
             return f"{short(detail['release'])} goes from {detail['from']} to {detail['to']}"
         case "register" | "release" | "charter":
-            return f"{short(detail.get('candidate') or detail.get('release') or '') or 'the folder'}, by {actor}"
+            changed = f"; changed: {', '.join(detail['changed'])}" if detail.get("changed") else ""
+            return f"{short(detail['live'])} serves, {short(detail['candidate'])} is the candidate{changed}"
         case _:
             return str(detail.get("reason", ""))

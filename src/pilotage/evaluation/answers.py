@@ -30,11 +30,12 @@ class Answers:
     answers of the release's own are kept; a request that failed is sent again by the next run.
     """
 
-    def __init__(self, command: Command, release: str) -> None:
+    def __init__(self, command: Command, use_case: str, release: str) -> None:
         self.release = release
         self.replies: dict[str, Reply] = {}
         self.kept = 0
         self._command = command
+        self._use_case = use_case
         self._run = hashlib.sha256(f"answers, version 1\0{release}".encode()).hexdigest()
         self._unkept: dict[str, Any] = {}
         self._since = time.monotonic()
@@ -48,7 +49,7 @@ class Answers:
         When cancelled, what has come in is kept before the cancellation goes on.
         """
         questions = {answer_key(case): asked(case) for case in cases}
-        stored = (await call(self._command, "results", {"run": self._run}))["results"]
+        stored = (await self._call("results"))["results"]
         self.replies = {key: msgspec.convert(stored[key], Reply) for key in questions if key in stored}
         self.kept = len(self.replies)
         progress(self.kept, len(questions))
@@ -75,4 +76,7 @@ class Answers:
         async with self._keeping:
             batch, self._unkept, self._since = self._unkept, {}, time.monotonic()
             if batch:
-                await call(self._command, "record_results", {"run": self._run, "results": batch})
+                await self._call("record_results", results=batch)
+
+    async def _call(self, name: str, **more: Any) -> dict[str, Any]:
+        return await call(self._command, name, {"use_case": self._use_case, "run": self._run, **more})

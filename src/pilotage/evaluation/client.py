@@ -135,10 +135,10 @@ class GatewayClient:
             return _refused(status, raw, latency, release)
         # A fallback may have answered in the release's place; then the gateway names it apart.
         answered = headers.get("x-pilotage-served", "") or headers.get("x-pilotage-release", "")
-        return _read(raw, latency, release, answered)
+        return _read(raw, latency, release, answered, headers.get("x-pilotage-error", ""))
 
 
-def _read(raw: bytes, latency: float, release: str, answered: str) -> Reply:
+def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) -> Reply:
     try:
         completion = _COMPLETION.decode(raw)
     except msgspec.DecodeError as fault:
@@ -149,7 +149,8 @@ def _read(raw: bytes, latency: float, release: str, answered: str) -> Reply:
     text = content if isinstance(content, str | None) else "".join(part.text or "" for part in content)
     error = "" if text is not None else "the reply holds no text"
     if answered and answered != release:
-        text, error = None, f"answered by {answered} in its place"
+        why = f"its provider failed ({failed}), and " if failed else ""
+        text, error = None, f"{why}{answered} answered in its place"
     return Reply(
         latency=latency,
         status=200,

@@ -59,9 +59,9 @@ async def evaluate(
     told = progress or (lambda _what, _done, _of: None)
     async with GatewayClient(gateway, key, source="evaluation") as client:
         await client.check()
-        answers = Answers(command, plan.candidate)
+        answers = Answers(command, use_case, plan.candidate)
         await answers.collect(client, cases.taken, concurrency, partial(told, "candidate"))
-        before = Answers(command, baseline)
+        before = Answers(command, use_case, baseline)
         if baseline:
             await before.collect(client, cases.taken, concurrency, partial(told, "baseline"))
     judged = await _judge(cases.taken, answers, before if baseline else None)

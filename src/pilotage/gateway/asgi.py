@@ -112,6 +112,11 @@ class Gateway:
         await incoming.reply_json(503 if faults else 200, body)
 
     async def _metrics(self, incoming: Incoming) -> None:
-        routes = len(self._door.table.routes) if self._door.table else 0
-        text = self._figures.text(lost=self._recorder.lost, dropped=self._recorder.dropped, routes=routes)
+        table = self._door.table
+        text = self._figures.text(
+            lost=self._recorder.lost,
+            dropped=self._recorder.dropped,
+            routes=len(table.routes) if table else 0,
+            blind=len(table.blind) if table else 0,
+        )
         await incoming.reply(200, text, CONTENT_TYPE)

@@ -78,7 +78,7 @@ class Chat:
             await incoming.fail(fault)
             return
         if answer.served != exposure.assignment.reference:
-            incoming.out["x-pilotage-served"] = answer.served
+            incoming.out |= {"x-pilotage-served": answer.served, "x-pilotage-error": answer.error}
         if not isinstance(answer, EventStream):
             await incoming.reply(answer.status, answer.body, answer.content_type)
             return

@@ -66,6 +66,8 @@ class Door:
         name, _, pin = request.model.partition("/")
         route = self.route(name, param="model")
         self.require(key, Role.INFER, name)
+        if route.retired:
+            raise refused(410, f"{name!r} is retired: nothing serves it any more", code="retired", param="model")
         source = incoming.header(b"x-pilotage-source")
         if source and (not pin or source not in _SOURCES):
             raise refused(

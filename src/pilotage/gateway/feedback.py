@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ AHEAD = 5 * MINUTE
 """How far a caller's clock may run ahead."""
 
 OLDEST = 3650 * DAY
+_LATEST_SECOND = 1 << 40
 _FIELDS = frozenset({"id", "inference", "key", "unit", "metric", "value", "at", "use_case"})
 _SUBJECTS = ("inference", "key", "unit")
 
@@ -157,7 +157,8 @@ def _number(value: object) -> float:
 
 def _microseconds(value: object) -> int | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value * SECOND) if math.isfinite(value) else None
+        # Compared before it is multiplied: a number from outside may be too large for that.
+        return int(value * SECOND) if abs(value) < _LATEST_SECOND else None
     if not isinstance(value, str):
         return None
     try:

@@ -1,7 +1,7 @@
 """`POST /ofrep/v1/evaluate/flags[/KEY]`: use cases as flags, by the OpenFeature Remote Evaluation Protocol.
 
 One flag is an exposure and is recorded as one; all flags at once are a prefetch and are not
-(docs/decisions/0004-what-exposes-a-unit.md).
+(docs/decisions/0005-what-exposes-a-unit.md).
 """
 
 from __future__ import annotations

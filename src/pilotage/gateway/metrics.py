@@ -24,7 +24,7 @@ class Figures:
         buckets[bisect_left(_BUCKETS, seconds)] += 1
         self._seconds[path] += seconds
 
-    def text(self, *, lost: int, dropped: int, routes: int) -> bytes:
+    def text(self, *, lost: int, dropped: int, routes: int, blind: int) -> bytes:
         worker = f'worker="{self._worker}"'
         lines = _head("pilotage_requests_total", "counter", "Requests answered, by path and status.")
         lines += [
@@ -46,6 +46,7 @@ class Figures:
             ("pilotage_events_lost_total", "counter", "Events that could not be recorded.", lost),
             ("pilotage_texts_dropped_total", "counter", "Texts that could not be kept.", dropped),
             ("pilotage_use_cases", "gauge", "Use cases in the routing table.", routes),
+            ("pilotage_rollouts_blind", "gauge", "Rollouts whose controller is not heard of.", blind),
         ):
             lines += [*_head(name, kind, says), f"{name}{{{worker}}} {value}"]
         return ("\n".join(lines) + "\n").encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -21,12 +21,19 @@ _BATCH = 64
 _ALARM_SECONDS = 10
 
 
-class Recorder:
-    """Never blocks a request and never raises: what cannot be kept is counted."""
+class Counter(Protocol):
+    """Where other processes read what was lost. It neither blocks nor raises."""
 
-    def __init__(self, spool: SpoolWriter, texts: TextWriter) -> None:
+    def put(self, events: int, texts: int) -> None: ...
+
+
+class Recorder:
+    """Never blocks a request and never raises: what cannot be kept is counted, and `losses` told so at once."""
+
+    def __init__(self, spool: SpoolWriter, texts: TextWriter, losses: Counter) -> None:
         self._spool = spool
         self._texts = texts
+        self._losses = losses
         self._queue: queue.SimpleQueue[tuple[PlainText, bool, int] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._bytes = 0
@@ -61,10 +68,15 @@ class Recorder:
         with self._lock:
             if self._waiting >= _WAITING_TEXTS or self._bytes + size > _WAITING_BYTES:
                 self._dropped += 1
-                return
-            self._waiting += 1
-            self._bytes += size
-        self._queue.put((text, redact, size))
+                full = True
+            else:
+                self._waiting += 1
+                self._bytes += size
+                full = False
+        if full:
+            self._losses.put(self.lost, self.dropped)
+        else:
+            self._queue.put((text, redact, size))
 
     def close(self) -> None:
         """Write the texts that wait, then return. Blocks."""
@@ -74,6 +86,7 @@ class Recorder:
     def _append(self, event: SpoolEvent) -> None:
         if not self._spool.append(event):
             self._failed_at = time.monotonic()
+            self._losses.put(self.lost, self.dropped)
 
     def _keep(self) -> None:
         open_ = True
@@ -84,8 +97,11 @@ class Recorder:
             open_ = None not in batch
             texts = [_redacted(text) if hide else text for text, hide, _ in filter(None, batch)]
             if texts:
-                for event in self._texts.write(texts):
+                kept = self._texts.write(texts)
+                for event in kept:
                     self._append(event)
+                if len(kept) < len(texts):
+                    self._losses.put(self.lost, self.dropped)
             with self._lock:
                 self._waiting -= len(texts)
                 self._bytes -= sum(size for _, _, size in filter(None, batch))

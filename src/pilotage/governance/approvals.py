@@ -9,10 +9,12 @@ import msgspec
 from pilotage.access import Role
 from pilotage.clock import new_id
 from pilotage.decision.demands import awaits_approval, step_stage
-from pilotage.decision.gate import approvers, next_stage
+from pilotage.decision.gate import approvals_wanted, approvers, next_stage
 from pilotage.errors import Conflict, Denied, Refused
 from pilotage.governance import ledger, standing
+from pilotage.governance.context import Text
 from pilotage.records import Approval
+from pilotage.status import ROAD
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 class Approve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`stage` empty: what the candidate waits for now, a step of its rollout or its next stage."""
 
-    use_case: str
-    stage: str = ""
-    reason: str = ""
+    use_case: Text
+    stage: Text = ""
+    reason: Text = ""
 
 
 def approve(context: Context, actor: Actor, arguments: Approve) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def approve(context: Context, actor: Actor, arguments: Approve) -> dict[str, Any
             use_case=status.use_case,
             detail=msgspec.to_builtins(approval),
         )
-        wanted = getattr(stands.spec.approvals, stage, 1)
+        wanted = approvals_wanted(stands.spec, stage) if stage in ROAD else 1
         return {
             "use_case": status.use_case,
             "release": status.candidate,

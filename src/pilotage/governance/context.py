@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from pilotage.errors import Denied
 
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
     from pilotage.access import Actor, Role
     from pilotage.clock import Clock
     from pilotage.store.base import Store
+
+
+Text = Annotated[str, msgspec.Meta(max_length=2_000)]
+"""What people write into a command: reasons, and names of things."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import msgspec
 from pilotage.clock import new_id
 from pilotage.errors import Denied, NotFound, Refused, WrongCall
 from pilotage.governance import ledger, standing
+from pilotage.governance.context import Text
 from pilotage.records import Evidence as Fact
 from pilotage.spec.pattern import matching
 
@@ -18,45 +19,49 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
 
 class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One measured fact; `low` and `high` bound `value`, `data` is the digest of what it was measured on."""
 
-    use_case: str
-    release: str
-    measure: Text
+    use_case: Text
+    release: Text
+    measure: Words
     value: float
     low: float
     high: float
-    n: Annotated[int, msgspec.Meta(ge=0)]
-    method: Text
-    data: str
-    baseline: str = ""
+    n: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+    method: Words
+    data: Text
+    baseline: Text = ""
     confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
     detail: dict[str, Any] = {}
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    use_case: str
-    release: str = ""
+    use_case: Text
+    release: Text = ""
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    use_case: str
+    use_case: Text
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    digest: str
+    digest: Text
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    run: Text
+    """`run` is the caller's own name for a set of answers, within the use case."""
+
+    use_case: Text
+    run: Words
 
 
 class RecordResults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    run: Text
+    use_case: Text
+    run: Words
     results: dict[str, dict[str, Any]]
 
 
@@ -105,7 +110,7 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
         paths = {path for pattern in spec.evaluation.cases for path in matching(pattern, registered.files)}
         return {
             "use_case": registered.name,
-            "charter": registered.charter,
+            "charter": stands.status.charter,
             "candidate": stands.status.candidate,
             "baseline": stands.status.live,
             "spec": registered.spec,
@@ -127,8 +132,10 @@ def blob(context: Context, actor: Actor, arguments: Blob) -> dict[str, Any]:
 
 
 def results(context: Context, _: Actor, arguments: Results) -> dict[str, Any]:
+    """Return the answers that were kept under this run of the use case, by case."""
     with context.store.read() as tx:
-        return {"results": tx.results.get(arguments.run)}
+        standing.standing(tx, arguments.use_case)
+        return {"results": tx.results.get(_kept_as(arguments))}
 
 
 def record_results(context: Context, _: Actor, arguments: RecordResults) -> dict[str, Any]:
@@ -136,6 +143,12 @@ def record_results(context: Context, _: Actor, arguments: RecordResults) -> dict
     if not arguments.results:
         raise Refused("no results were given", hint="send {case: result}")
     with context.store.write() as tx:
+        standing.standing(tx, arguments.use_case, serving=True)
         for case, result in arguments.results.items():
-            tx.results.put(arguments.run, case, result)
-    return {"run": arguments.run, "recorded": len(arguments.results)}
+            tx.results.put(_kept_as(arguments), case, result)
+    return {"use_case": arguments.use_case, "run": arguments.run, "recorded": len(arguments.results)}
+
+
+def _kept_as(arguments: Results | RecordResults) -> str:
+    """Return the run's name in the store. No use case's name holds a slash, so no run reaches into another's."""
+    return f"{arguments.use_case}/{arguments.run}"

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pilotage.access import Role
-from pilotage.governance.context import require
-from pilotage.governance.ledger import verify
+from pilotage.governance.context import Text, require
+from pilotage.governance.verification import verify
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Entries with seq > `after`; of one use case if named; the `newest` N only if above 0. Oldest first."""
 
     after: Count = 0
-    use_case: str = ""
+    use_case: Text = ""
     newest: Count = 0
 
 
@@ -37,7 +37,7 @@ def ledger(context: Context, actor: Actor, arguments: Ledger) -> dict[str, Any]:
 
 
 def ledger_verify(context: Context, _: Actor, __: LedgerVerify) -> dict[str, Any]:
-    """Read the whole chain; raise Tampered, naming the entries at fault, where it does not hold."""
+    """Read the whole chain; raise Tampered, naming the entries and rows at fault, where it does not hold."""
     with context.store.read() as tx:
         entries, head = verify(tx)
     return {"entries": entries, "head": head, "ok": True}

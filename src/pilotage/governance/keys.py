@@ -10,6 +10,7 @@ from pilotage import access
 from pilotage.access import Key, Role
 from pilotage.errors import NotFound, Refused, WrongCall
 from pilotage.governance import ledger
+from pilotage.governance.context import Text
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -24,7 +25,7 @@ class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1)]
     use_cases: tuple[UseCaseName, ...] = ()
-    expires: Annotated[int, msgspec.Meta(ge=0)] = 0
+    expires: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
 
 
 class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,7 +33,7 @@ class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class KeysRevoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    id: str
+    id: Text
 
 
 def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[str, Any]:
@@ -52,14 +53,15 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
     )
     with context.store.write() as tx:
         tx.keys.put(key)
-        detail = _shown(key)
-        entry = ledger.append(tx, at=now, actor=actor.id, action="key_create", detail=detail)
+        detail = shown(key)
+        vouched = {**detail, "row": ledger.fingerprint(key)}
+        entry = ledger.append(tx, at=now, actor=actor.id, action="key_create", detail=vouched)
     return {**detail, "secret": secret, "ledger": entry.seq}
 
 
 def keys_list(context: Context, _: Actor, __: KeysList) -> dict[str, Any]:
     with context.store.read() as tx:
-        return {"keys": [_shown(key) for key in tx.keys.all()]}
+        return {"keys": [shown(key) for key in tx.keys.all()]}
 
 
 def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[str, Any]:
@@ -73,12 +75,13 @@ def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[s
             raise Refused(f"key {key.id} ({key.name}) is revoked already")
         key = msgspec.structs.replace(key, revoked=now)
         tx.keys.put(key)
-        detail = _shown(key)
-        entry = ledger.append(tx, at=now, actor=actor.id, action="key_revoke", detail=detail)
+        detail = shown(key)
+        vouched = {**detail, "row": ledger.fingerprint(key)}
+        entry = ledger.append(tx, at=now, actor=actor.id, action="key_revoke", detail=vouched)
     return {**detail, "ledger": entry.seq}
 
 
-def _shown(key: Key) -> dict[str, Any]:
+def shown(key: Key) -> dict[str, Any]:
     """Return everything but the digest."""
     return {
         "id": key.id,

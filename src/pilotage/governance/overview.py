@@ -8,7 +8,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.governance import standing
-from pilotage.governance.context import require
+from pilotage.governance.context import Text, require
 from pilotage.governance.promotion import gate_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ READERS = (Role.OPERATE, Role.APPROVE)
 class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Empty: every use case that the actor may see."""
 
-    use_case: str = ""
+    use_case: Text = ""
 
 
 def status(context: Context, actor: Actor, arguments: Status) -> dict[str, Any]:

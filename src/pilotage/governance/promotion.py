@@ -12,6 +12,7 @@ from pilotage.decision.gate import gate, next_stage
 from pilotage.decision.transition import follow
 from pilotage.errors import GateClosed, Refused
 from pilotage.governance import standing
+from pilotage.governance.context import Text
 from pilotage.status import Action, Decision, Stage
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class Promote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    use_case: str
+    use_case: Text
     dry_run: bool = False
-    reason: str = ""
+    reason: Text = ""
 
 
 class Because(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    use_case: str
-    reason: str = ""
+    use_case: Text
+    reason: Text = ""
 
 
 def gate_of(tx: Transaction, stands: Standing, now: int) -> Gate | None:
@@ -72,7 +73,7 @@ def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any
         if arguments.dry_run:
             return result
         if not door.open:
-            hint = " ".join(criterion.opens_with for criterion in door.closed_by)
+            hint = " ".join(dict.fromkeys(criterion.opens_with for criterion in door.closed_by))
             raise GateClosed(door.says, gate=door.as_json(), hint=hint)
         if door.stage is Stage.PRODUCTION:
             reason = arguments.reason or "every criterion of the gate into production is met"
@@ -114,7 +115,7 @@ def rollback(context: Context, actor: Actor, arguments: Because) -> dict[str, An
         if moves.rolling_out(status):
             return _follow(context, tx, actor, arguments, Action.ROLL_BACK)
         reason = arguments.reason or f"roll back by {actor.id}"
-        after = moves.live_rolled_back(status, reason=reason, now=now)
+        after = moves.live_rolled_back(status, reason=reason, actor=actor.id, now=now)
         detail = {"release": status.live, "live": after.live, "reason": reason}
         entry = standing.write(tx, after, at=now, actor=actor.id, action=Action.ROLL_BACK.value, detail=detail)
         return _stands(after, entry)

@@ -14,7 +14,7 @@ from pilotage.decision import moves
 from pilotage.errors import Conflict, Refused, WrongCall
 from pilotage.governance import standing
 from pilotage.governance.context import require
-from pilotage.governance.ledger import canonical
+from pilotage.governance.ledger import canonical, fingerprint
 from pilotage.spec import snapshot
 from pilotage.spec.folder import FILE, Folder
 from pilotage.spec.load import load
@@ -97,19 +97,20 @@ def _again(tx: Transaction, actor: Actor, new: _New, before: Registered, status:
             f"{registered.name} has a rollout under way, and {', '.join(held)} would change under it",
             hint=f"let it finish, or `pilotage rollback {registered.name}` first; nothing was registered",
         )
+    recharted = registered.charter != before.charter
     named = _named(registered, new.spec.candidate)
     after = moves.reregistered(
         status,
-        charter=registered.charter,
+        # Named after its entry too, so that a charter that comes back later is another one and revives nothing.
+        charter=f"{registered.charter}-{tx.ledger.head()[0] + 1}" if recharted else status.charter,
         candidate=None if named == _named_before(before) else named,
         status_quo=_named(registered, new.spec.status_quo),
         now=registered.at,
     )
     _store(tx, actor, new)
     detail = {**_described(registered, after), "changed": changed}
-    recharted = registered.charter != before.charter
     if recharted:
-        detail["charter_before"] = before.charter
+        detail["charter_before"] = status.charter
     fresh = sorted(set(registered.releases.values()) - set(before.releases.values()))
     action = "charter" if recharted else "release" if fresh else "register"
     if fresh:
@@ -135,7 +136,8 @@ def _named_before(before: Registered) -> str:
 
 def _described(registered: Registered, status: UseCaseStatus) -> dict[str, Any]:
     return {
-        "charter": registered.charter,
+        "charter": status.charter,
+        "registered": fingerprint(registered),
         "releases": registered.releases,
         "file": registered.files[FILE],
         "files": hashlib.sha256(canonical(registered.files)).hexdigest(),
@@ -148,7 +150,7 @@ def _described(registered: Registered, status: UseCaseStatus) -> dict[str, Any]:
 def _result(registered: Registered, status: UseCaseStatus, entry: int | None, *, unchanged: bool) -> dict[str, Any]:
     return {
         "use_case": registered.name,
-        "charter": registered.charter,
+        "charter": status.charter,
         "unchanged": unchanged,
         "releases": registered.releases,
         "live": status.live,

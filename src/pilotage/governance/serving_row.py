@@ -42,6 +42,8 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
             if metric.source in _TOLD
         },
         allocation=_allocation(status),
+        blind_after=spec.rollout.blind_after,
+        retired=status.retired,
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",

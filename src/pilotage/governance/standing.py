@@ -52,7 +52,8 @@ def write(
     seq, _ = tx.ledger.head()
     status = msgspec.structs.replace(status, entry=seq + 1)
     tx.statuses.put(status)
-    entry = ledger.append(tx, at=at, actor=actor, action=action, use_case=status.use_case, detail=detail)
+    vouched = {**detail, "status": ledger.fingerprint(status)}
+    entry = ledger.append(tx, at=at, actor=actor, action=action, use_case=status.use_case, detail=vouched)
     registered = tx.use_cases.get(status.use_case)
     if registered is None:
         raise NotFound(f"there is no use case {status.use_case!r}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from pilotage.errors import WorkspaceUnusable
+from pilotage.errors import Conflict, WorkspaceUnusable
 from pilotage.records import Feedback, Finished, Started
 from pilotage.rollout.running import Running
 from pilotage.rollout.watched import watched
@@ -126,6 +126,8 @@ class Ingest:
                 if ended:
                     segment.dropped = True
                     self._drop(name)
+            except Conflict:
+                self._reread(name, segment)
             except WorkspaceUnusable as fault:
                 log.error("%s; %s", fault.message, fault.hint)  # noqa: TRY400 (the message says it all)
                 return
@@ -151,6 +153,23 @@ class Ingest:
                 return (segment, found, end, ended), True
         return (segment, found, end, ended), False
 
+    def _reread(self, name: str, segment: Segment) -> None:
+        """Go on from where a segment really is sealed.
+
+        A commit that was said to have failed may have been made all the same. Raise Conflict where that explains
+        nothing: somebody else is sealing.
+        """
+        with self._store.read() as tx:
+            sealed = tx.progress.sealed(name)
+        if not segment.sealed < sealed <= segment.read:
+            raise Conflict(
+                f"segment {name} is sealed up to {sealed}, and was read from {segment.sealed} to {segment.read}",
+                hint="only one control process may run on a workspace",
+            )
+        # In place, for a turn may be adding to it in another thread.
+        del segment.pending[: sum(offset < sealed for offset, _ in list(segment.pending))]
+        segment.sealed, segment.since = sealed, time.monotonic()
+
     def _drop(self, segment: str) -> None:
         """Unlink a wholly sealed segment. Forgotten first, one that a crash left behind would be sealed again."""
         self._spool.remove(segment)
@@ -161,11 +180,15 @@ class Ingest:
         """Tell the observer which rollouts are under way; count what is already sealed of those new to it."""
         with self._store.read() as tx:
             running = self._running.read(tx)
-        for name in self._observer.follow(
-            {name: (rolling.rollout.id, watched(rolling.spec)) for name, rolling in running.items()}
-        ):
-            rollout = running[name].rollout
-            for event in sealed_events(self._events, name, rollout.id, rollout.started):
+        # Queried first: should that fail, the next turn finds them still new, and nothing is counted by half.
+        sealed = {
+            name: sealed_events(self._events, name, rolling.rollout.id, rolling.rollout.started)
+            for name, rolling in running.items()
+            if not self._observer.follows(name, rolling.rollout.id)
+        }
+        self._observer.follow({name: (rolling.rollout.id, watched(rolling.spec)) for name, rolling in running.items()})
+        for events in sealed.values():
+            for event in events:
                 self._observer.feed(event)
 
 

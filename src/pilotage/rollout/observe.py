@@ -30,22 +30,23 @@ class Observer:
         self._read_until = 0
         self.unmatched: dict[str, int] = {}
 
-    def follow(self, rollouts: Mapping[str, tuple[str, Sequence[Watched]]]) -> list[str]:
-        """Follow these (use case -> rollout id and metrics) and forget all others; return the use cases newly followed.
+    def follows(self, use_case: str, rollout: str) -> bool:
+        known = self._rollouts.get(use_case)
+        return known is not None and known[0] == rollout
+
+    def follow(self, rollouts: Mapping[str, tuple[str, Sequence[Watched]]]) -> None:
+        """Follow these (use case -> rollout id and metrics) and forget all others; a new one starts from nothing.
 
         Call it after reading a batch of events and before feeding it: whoever was assigned by a rollout in that batch
         was assigned after the rollout was written, so it is known here.
         """
-        new = []
         for use_case in [name for name in self._rollouts if name not in rollouts]:
             del self._rollouts[use_case]
+            self.unmatched.pop(use_case, None)
         for use_case, (rollout, metrics) in rollouts.items():
-            known = self._rollouts.get(use_case)
-            if known is None or known[0] != rollout:
+            if not self.follows(use_case, rollout):
                 self._rollouts[use_case] = (rollout, Units(metrics))
                 self.unmatched[use_case] = 0
-                new.append(use_case)
-        return new
 
     def feed(self, event: SpoolEvent) -> None:
         known = self._rollouts.get(event.use_case)
@@ -90,6 +91,7 @@ class Observer:
             lag=lag,
             lost=lost,
             exposed=units.exposed(step),
+            unheard=units.unheard(),
             metrics=units.strata(),
         )
 

@@ -5,6 +5,11 @@ gives the same numbers as one that never stopped. Values are summed as whole mil
 
 A unit counts once, in the arm and step of its first exposure. What it meets later in the other arm (a rising share
 moves some of the baseline's units over) counts in neither.
+
+While the controller is not heard of, everybody gets the baseline, at a share of 0: no chance decided that. Such a
+request belongs to no arm. It is nobody's first exposure (who comes back later is enrolled then, as someone who knew the
+baseline before), and it ends the time in which an outcome that names only the unit can be told to be of its arm: for the
+baseline's units too, or they would go on counting where the candidate's do not.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from pilotage.rollout.watched import Watched
 
 MILLION = 1_000_000
-BASELINE, CANDIDATE = "baseline", "candidate"
+BASELINE, CANDIDATE, NEITHER = "baseline", "candidate", ""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +42,13 @@ class Request:
     at: int
     finished: Finished | None = None
     expired: bool = False
+
+    def before(self, other: Request) -> bool:
+        return (self.at, self.id) < (other.at, other.id)
+
+    def crosses(self, first: Request) -> bool:
+        """Return whether its unit, first exposed by `first`, left its arm with this request."""
+        return self.arm != first.arm and first.before(self)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +74,7 @@ class Units:
         self._requests: dict[str, Request] = {}
         self._keys: dict[str, Request] = {}
         self._feedback: set[str] = set()
+        self._unheard = {metric.name for metric in self._metrics.values() if metric.source == "feedback"}
         self._exposed: dict[tuple[str, int], int] = {}
         self._cells: dict[str, dict[tuple[str, int], list[int]]] = {name: {} for name in self._metrics}
         self._due: list[tuple[int, int, Request | Unit]] = []
@@ -72,7 +85,7 @@ class Units:
         if event.id in self._requests:
             return
         unit = self._units.setdefault(event.unit, Unit())
-        request = Request(event.id, unit, event.arm, event.step, event.at)
+        request = Request(event.id, unit, event.arm if event.share else NEITHER, event.step, event.at)
         self._requests[event.id] = request
         unit.requests.append(request)
         if event.key:
@@ -81,9 +94,9 @@ class Units:
                 self._keys[event.key] = request
         heapq.heappush(self._due, (event.deadline, next(self._tie), request))
         first = unit.first
-        if first is None or (request.at, request.id) < (first.at, first.id):
+        if request.arm != NEITHER and (first is None or request.before(first)):
             self._expose(unit, request)
-        elif request.arm != first.arm and (unit.crossed is None or request.at < unit.crossed):
+        elif first is not None and request.crosses(first) and (unit.crossed is None or request.at < unit.crossed):
             unit.crossed = request.at
             self._recompute(unit)
 
@@ -110,6 +123,7 @@ class Units:
             return False
         if event.id not in self._feedback and event.metric in self._metrics:
             self._feedback.add(event.id)
+            self._unheard.discard(event.metric)
             unit.outcomes.append((event, request))
             if self._belongs(unit, event, request):
                 self._tally(unit, self._metrics[event.metric], event.value, 1)
@@ -126,6 +140,10 @@ class Units:
             elif entry.finished is None:
                 entry.expired = True
                 self._settle(entry, 1)
+
+    def unheard(self) -> tuple[str, ...]:
+        """Return the metrics that live on feedback and have had none."""
+        return tuple(sorted(self._unheard))
 
     def exposed(self, step: int) -> Exposed:
         return Exposed(self._exposed.get((BASELINE, step), 0), self._exposed.get((CANDIDATE, step), 0))
@@ -159,8 +177,7 @@ class Units:
         self._exposed[cell] = self._exposed.get(cell, 0) + 1
         for period in self._periods:
             heapq.heappush(self._due, (request.at + period, next(self._tie), unit))
-        crossings = [other.at for other in unit.requests if other.arm != request.arm]
-        unit.crossed = min(crossings, default=None)
+        unit.crossed = min((other.at for other in unit.requests if other.crosses(request)), default=None)
         self._recompute(unit)
 
     def _recompute(self, unit: Unit) -> None:

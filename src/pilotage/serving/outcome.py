@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CLIENT_GONE = 499
 _GRACE = 30 * SECOND
+_LONGEST_NAME = 200
+_MOST_TOKENS = 1 << 40
 
 
 class Recorder(Protocol):
@@ -54,7 +56,7 @@ class Outcome:
         self._reply: list[str] = []
         self._release: Release | None = None
         self._served = ""
-        self._error = ""
+        self.error = ""
         self._attempts = 0
         self._first_byte = 0
         self._usage: tuple[int, int] | None = None
@@ -94,8 +96,8 @@ class Outcome:
 
     def failed(self, reference: str, kind: str) -> None:
         """Note a fault; only the assigned release's own counts as the request's error."""
-        if reference == self._exposure.assignment.reference and not self._error:
-            self._error = kind
+        if reference == self._exposure.assignment.reference and not self.error:
+            self.error = kind
 
     def answering(self, reference: str, release: Release) -> None:
         """Note that this release's answer goes out, and when its first byte was there."""
@@ -105,12 +107,12 @@ class Outcome:
     def read(self, part: Completion) -> None:
         """Take in a completion, or the next chunk of one."""
         if part.model:
-            self._model = part.model
+            self._model = part.model[:_LONGEST_NAME]
         if part.usage is not None:
-            self._usage = (part.usage.prompt_tokens or 0, part.usage.completion_tokens or 0)
+            self._usage = (_tokens(part.usage.prompt_tokens), _tokens(part.usage.completion_tokens))
         for choice in part.choices or ():
             if choice.finish_reason:
-                self.finish_reason = choice.finish_reason
+                self.finish_reason = choice.finish_reason[:_LONGEST_NAME]
             said = choice.delta or choice.message
             if self._keeps_text and choice.index == 0 and said is not None and isinstance(said.content, str):
                 self._reply.append(said.content)
@@ -120,6 +122,9 @@ class Outcome:
         if self._done:
             return
         self._done = True
+        if cancelled and not self._served and not self.error:
+            # Nothing had come when the caller gave up. A release that hangs must not look faultless.
+            self.error = "abandoned"
         tokens_in, tokens_out = self._usage or (0, 0)
         self._recorder.finished(
             Finished(
@@ -128,7 +133,7 @@ class Outcome:
                 at=self._clock.now(),
                 served=self._served,
                 status=status,
-                error=self._error,
+                error=self.error,
                 fallback=bool(self._served) and self._served != self._exposure.assignment.reference,
                 cancelled=cancelled,
                 attempts=self._attempts,
@@ -161,6 +166,11 @@ class Outcome:
             request=self._request.transcript,
             reply="".join(self._reply),
         )
+
+
+def _tokens(said: int | None) -> int:
+    """Return what a provider says of tokens, as far as it can be true."""
+    return min(max(said or 0, 0), _MOST_TOKENS)
 
 
 def _cost(release: Release | None, tokens_in: int, tokens_out: int) -> int:

@@ -39,21 +39,27 @@ def position(rollout: str, unit: str) -> int:
 
 
 class RoutingTable:
-    """An immutable view over routes and keys; workers hold one reference and replace it whole."""
+    """An immutable view over routes and keys; workers hold one reference and replace it whole.
 
-    def __init__(self, routes: Mapping[str, Route], keys: Iterable[Key]) -> None:
+    `blind` holds the rollouts whose controller is not heard of: none of their units gets the candidate.
+    """
+
+    def __init__(self, routes: Mapping[str, Route], keys: Iterable[Key], blind: frozenset[str] = frozenset()) -> None:
         self.routes = dict(routes)
         self.keys = {key.id: key for key in keys}
+        self.blind = blind
 
     def assign(self, route: Route, unit: str) -> Assignment | None:
         """Return the release for a unit's digest (empty: not enrolled), or None where nothing serves.
 
-        A rollout without a baseline serves the candidate's share of units, and nobody else.
+        A rollout without a baseline serves the candidate's share of units, and nobody else. The share that an
+        assignment carries is the one that it was made by: 0 while the rollout is blind.
         """
         split = route.allocation
         if split is None or not unit:
             return Assignment(route.releases[route.live], route.live, "live") if route.live else None
-        candidate = position(split.rollout, unit) < split.share
+        share = 0 if split.rollout in self.blind else split.share
+        candidate = position(split.rollout, unit) < share
         reference = split.candidate if candidate else split.baseline
         if not reference:
             return None
@@ -63,6 +69,6 @@ class RoutingTable:
             "candidate" if candidate else "baseline",
             split.rollout,
             split.step,
-            split.share,
+            share,
             split.generation,
         )

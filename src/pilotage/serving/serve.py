@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -26,12 +27,16 @@ _COMPLETION = msgspec.json.Decoder(Completion)
 
 
 class Whole(NamedTuple):
-    """A unary answer. Its outcome is recorded already. `served` names the release whose answer it is."""
+    """A unary answer. Its outcome is recorded already.
+
+    `served` names the release whose answer it is, `error` the assigned release's own fault where that is another.
+    """
 
     served: str
     status: int
     content_type: str
     body: bytes
+    error: str
 
 
 class Server:
@@ -54,10 +59,17 @@ class Server:
                 outcome.attempt()
                 try:
                     return await self._answer(exposure, request, outcome, reference, release)
-                except UpstreamError as fault:
-                    log.warning("%s failed (%s): %s %s", reference, fault.kind, fault.message, fault.hint)
-                    outcome.failed(reference, fault.kind)
-                    first = first or fault
+                except UpstreamError as raised:
+                    fault = raised
+                except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
+                    # Its text may repeat what the caller wrote; its kind and place do not.
+                    where = traceback.extract_tb(raised.__traceback__)[-1]
+                    kind = type(raised).__name__
+                    log.error("%s: %s in %s, line %s", reference, kind, where.name, where.lineno)  # noqa: TRY400
+                    fault = UpstreamError("internal", f"this release could not be served ({kind})", status=500)
+                log.warning("%s failed (%s): %s %s", reference, fault.kind, fault.message, fault.hint)
+                outcome.failed(reference, fault.kind)
+                first = first or fault
         except BaseException:
             outcome.finish(CLIENT_GONE, cancelled=True)
             raise
@@ -85,7 +97,7 @@ class Server:
         outcome.answering(reference, release)
         outcome.read(completion)
         outcome.finish(answer.status)
-        return Whole(reference, answer.status, "application/json", body)
+        return Whole(reference, answer.status, "application/json", body, outcome.error)
 
 
 def _chain(exposure: Exposure) -> list[tuple[str, Release]]:

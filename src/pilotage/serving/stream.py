@@ -39,7 +39,7 @@ class EventStream:
     def __init__(self, answer: Answer, outcome: Outcome, reference: str, *, wants_usage: bool) -> None:
         self._answer = answer
         self._outcome = outcome
-        self.served = reference
+        self.served, self.error = reference, outcome.error
         self._wants_usage = wants_usage
         self._chunks = answer.chunks()
         self._splitter = Splitter()

@@ -46,7 +46,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a worker must know of one use case. `live` is empty where nothing serves yet.
 
     `releases` holds every release that may be asked for: live, both sides of a rollout, their fallbacks, and all
-    others of the use case, for pinning. `currency` is what prices are in.
+    others of the use case, for pinning. `currency` is what prices are in. When the controller has not been heard of for
+    `blind_after` (microseconds of real time), the rollout's units get the baseline.
     """
 
     use_case: str
@@ -55,6 +56,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     releases: dict[str, Release]
     metrics: dict[str, MetricDoor]
     allocation: Allocation | None = None
+    blind_after: int = 60_000_000
     retention: str = "none"
     retain_for: int = 30
     currency: str = "EUR"
+    retired: bool = False

@@ -131,7 +131,10 @@ class UseCase(Strict):
 
     @property
     def charter(self) -> str:
-        """Return the charter's digest (12 hex digits): goals, guardrails, scope and tier. Another digest voids evidence."""
-        part = self.model_dump(mode="json", include={"goals", "guardrails", "scope", "tier", "unit"})
+        """Return the charter's digest (12 hex digits): what is promised, and how many must say yes to it.
+
+        Another digest voids evidence and approvals. Gates are not in it: a bound may move on what has been measured.
+        """
+        part = self.model_dump(mode="json", include={"goals", "guardrails", "scope", "tier", "unit", "approvals"})
         text = json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -17,7 +17,7 @@ NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
-_VARIABLE = re.compile(r"(?![A-Z0-9]{20})[A-Z_][A-Z0-9_]{0,63}")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,120}_API_KEY")
 _SERVED = {
     "model": "write it as the variant's own model",
     "messages": "messages are the client's, and the system message comes from prompt",
@@ -33,7 +33,7 @@ class Upstream(Strict):
     base_url: str = "https://api.openai.com/v1"
     """Up to and including the version, such as http://127.0.0.1:8000/v1."""
     api_key_env: str = ""
-    """The environment variable that holds the key; the key itself never stands in a file."""
+    """The environment variable that holds the key, ending in _API_KEY; the key itself never stands in a file."""
     connect_timeout: Duration = 5_000_000
     """How long a connection may take."""
     first_byte_timeout: Duration = 60_000_000
@@ -65,7 +65,10 @@ class Upstream(Strict):
     def _env(cls, value: str) -> str:
         # The value is not repeated: where somebody wrote the key itself, a message would spread it.
         if value and not _VARIABLE.fullmatch(value):
-            msg = "name an environment variable here (capitals, digits and _), such as OPENAI_API_KEY, never the key itself"
+            msg = (
+                "name an environment variable here that ends in _API_KEY, such as OPENAI_API_KEY: never the key itself, nor"
+                " any other secret of the server's, for it is sent to base_url"
+            )
             raise ValueError(msg)
         return value
 

@@ -260,7 +260,10 @@ class PlainText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Texts(Protocol):
-    """Reading retained texts back."""
+    """Reading retained texts back, and letting them expire."""
+
+    def use_cases(self) -> list[str]:
+        """Return the use cases of which there are texts, whether or not they are registered."""
 
     def read(self, text: Text, key: bytes) -> tuple[str, str]:
         """Return (request, reply); raise NotFound where it expired, was erased or does not decrypt."""

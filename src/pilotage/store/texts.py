@@ -6,6 +6,7 @@ says where each lies. The key is the unit's; inference and use case are bound in
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _NONCE = 12
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger(__name__)
@@ -118,18 +120,31 @@ class Texts:
         request, reply = msgspec.json.decode(plain, type=tuple[str, str])
         return request, reply
 
+    def use_cases(self) -> list[str]:
+        """Return the use cases of which there are texts."""
+        found = self._directory.iterdir() if self._directory.is_dir() else ()
+        return sorted(path.name for path in found if path.is_dir() and _SAFE.fullmatch(path.name))
+
     def expire(self, use_case: str, before: int) -> int:
         """Unlink the files of days that ended at or before this time (microseconds UTC); return how many."""
         gone = 0
         folder = self._directory / _safe(use_case)
         for day in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if not _DAY.fullmatch(day.name):
+                # Nobody's texts: whoever put it there may want it.
+                continue
             ends = (date.fromisoformat(day.name) - _EPOCH.date()).days * DAY + DAY
             if ends > before:
                 continue
             for path in day.iterdir():
                 path.unlink()
                 gone += 1
-            day.rmdir()
+            try:
+                day.rmdir()
+            except OSError as fault:
+                # A late text of that day came meanwhile; it goes the next time.
+                if fault.errno != errno.ENOTEMPTY:
+                    raise
         return gone
 
 

@@ -87,7 +87,7 @@ class SqliteEvidence:
 
     def of(self, use_case: str, *, release: str = "") -> list[Evidence]:
         rows = self._session.rows(
-            "SELECT body FROM evidence WHERE use_case = ?1 AND (?2 = '' OR release = ?2) ORDER BY number",
+            "SELECT body FROM evidence WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
             (use_case, release),
         )
         return [_evidence.decode(body) for (body,) in rows]
@@ -105,7 +105,7 @@ class SqliteApprovals:
 
     def of(self, use_case: str, *, release: str = "") -> list[Approval]:
         rows = self._session.rows(
-            "SELECT body FROM approval WHERE use_case = ?1 AND (?2 = '' OR release = ?2) ORDER BY number",
+            "SELECT body FROM approval WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
             (use_case, release),
         )
         return [_approval.decode(body) for (body,) in rows]
