@@ -281,6 +281,35 @@ def test_a_start_that_cannot_read_what_is_sealed_counts_nothing_by_half(house: H
             assert house.seen(observer) == expected
 
 
+def test_a_start_whose_recount_fails_begins_anew_at_the_next_turn(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Writer(house.workspace.spool, "w0")) as writer:
+        for event in house.events(random.Random(4), 50):
+            writer.append(event)
+        house.clock.advance(HOUR // 2)
+        with house.ingest() as (ingest, observer):
+            ingest.turn()
+            ingest.seal_due(everything=True)
+            expected = house.seen(observer)
+        with house.ingest() as (ingest, observer):
+            fed: list[SpoolEvent] = []
+
+            def breaks(event: SpoolEvent) -> None:
+                fed.append(event)
+                if len(fed) == 30:
+                    raise OverflowError("too large")
+                Observer.feed(observer, event)
+
+            with monkeypatch.context() as failing:
+                failing.setattr(observer, "feed", breaks)
+                with pytest.raises(OverflowError):
+                    ingest.turn()
+            assert observer.observe("help", 0, now=house.clock.now()) is None
+            ingest.turn()
+            assert house.seen(observer) == expected
+
+
 def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
         for event in house.events(random.Random(2), 120):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -455,6 +456,73 @@ def test_retired_use_cases_serve_nothing_and_take_nothing(context: Context) -> N
     with pytest.raises(Refused, match="retired"):
         do(context, "apply", **folder(a=ANOTHER_MODEL))
     assert do(context, "status")["use_cases"][0]["stage"] == "retired"
+
+
+def test_workers_take_what_only_the_application_can_say(context: Context) -> None:
+    slow = '[guardrails.slow]\nsource = "slow"\nlimit = "4s"\ndirection = "down"\nmargin = 0.05\n\n'
+    price = '[guardrails.price]\nsource = "cost"\nkind = "money"\ndirection = "down"\nmargin = 0.05\n\n'
+    do(context, "apply", **folder(a=("[variants.faq]", f"{slow}{price}[variants.faq]")))
+    doors = route(context).metrics
+    assert set(doors) == {"resolved", "wait", "slow", "errors", "fallbacks"}
+    assert all(doors[name].fault(2) for name in ("slow", "errors", "fallbacks"))
+
+
+def test_the_analysis_follows_the_candidate(context: Context) -> None:
+    def verdict() -> tuple[str, str]:
+        found = do(context, "analysis", use_case="support")
+        return found["verdict"], found["release"]
+
+    do(context, "apply", **folder())
+    candidate = stands(context).status.candidate
+    assert verdict() == ("missing", candidate)
+    to_canary(context)
+    assert verdict() == ("missing", candidate)
+    assert tick(context) is Action.ADVANCE
+    shown = do(context, "analysis", use_case="support")
+    assert (shown["verdict"], shown["phase"], shown["step"], shown["steps"]) == ("pass", "running", 2, 2)
+    assert (shown["share"], shown["baseline"]) == (0.5, stands(context).status.live)
+    goal, guardrail = shown["metrics"]["resolved"], shown["metrics"]["errors"]
+    assert (goal["role"], goal["verdict"], goal["direction"]) == ("goal", "pass", "up")
+    assert 0 < goal["low"] < goal["value"] < goal["high"]
+    assert (guardrail["role"], guardrail["margin"], guardrail["units"]) == ("guardrail", 0.02, 1000)
+    assert tick(context) is Action.PROMOTE
+    assert verdict() == ("pass", candidate)
+    do(context, "rollback", use_case="support", reason="a complaint")
+    assert do(context, "analysis", use_case="support")["says"] == "a complaint"
+    assert verdict() == ("fail", candidate)
+    # The next candidate does not inherit what the one before it has shown.
+    do(context, "apply", **folder(a=ANOTHER_MODEL))
+    other = stands(context).status.candidate
+    assert other != candidate
+    assert verdict() == ("missing", other)
+    do(context, "retire", use_case="support")
+    assert verdict()[0] == "missing"
+
+
+def test_the_document_shows_the_analysis_as_it_is(context: Context) -> None:
+    text = (Path(__file__).parents[2] / "docs/flags.md").read_text()
+    sample = json.loads(text.partition("<!-- sample: analysis -->\n```json")[2].partition("```")[0])
+    to_canary(context)
+    tick(context)
+    shown = do(context, "analysis", use_case="support")
+    assert list(sample) == list(shown)
+    for metric in ("resolved", "errors"):
+        assert list(sample["metrics"][metric]) == list(shown["metrics"][metric])
+    # What the examples for deployment tools read is there.
+    for fields in re.findall(r"result\.([a-z.]+)", text):
+        found: Any = shown
+        for field in fields.split("."):
+            found = found[field]
+
+
+def test_the_analysis_of_harm_is_a_failure(context: Context) -> None:
+    to_canary(context)
+    candidate = stands(context).status.candidate
+    assert tick(context, good=False) is Action.ROLL_BACK
+    found = do(context, "analysis", use_case="support")
+    assert (found["verdict"], found["release"], found["phase"]) == ("fail", candidate, "rolled_back")
+    assert found["metrics"]["errors"]["verdict"] == "fail"
+    assert found["says"].startswith("Rolled back")
 
 
 # Approvals and evidence.

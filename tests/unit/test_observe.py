@@ -394,3 +394,25 @@ def test_feedback_that_could_not_be_counted_is_no_duplicate_when_it_is_read_agai
     observation = watching.observe("support", 0, now=T0 + HOUR)
     assert observation is not None
     assert arm(observation, "resolved").total == 1
+
+
+def test_a_flag_exposes_a_unit_and_its_errors_are_told() -> None:
+    observation = seen(
+        [
+            started("a", "ann", surface="flag"),
+            finished("a", at=0, attempts=0),
+            outcome("e1", "errors", inference="a"),
+            outcome("e2", "slow", unit="ann"),
+            started("b", "bob", surface="flag", key="order-1"),
+            finished("b", at=0, attempts=0),
+            outcome("e3", "fallbacks", key="order-1"),
+            started("c", "cat", surface="flag"),
+            finished("c", at=0, attempts=0),
+        ]
+    )
+    # Silence is no error, as silence is no outcome.
+    for name in ("errors", "fallbacks", "slow"):
+        assert arm(observation, name) == ArmCounts(units=3, matured=3, total=1, squares=1), name
+    # What a call cost that the gateway did not make, nobody has measured: that is not nothing.
+    assert arm(observation, "price") == ArmCounts(units=3)
+    assert arm(observation, "resolved").matured == 3

@@ -52,6 +52,7 @@ class Api:
             Route("/api/v1/server", self.server),
             Route("/api/v1/status", self.status),
             Route("/api/v1/use-cases/{name}", self.use_case),
+            Route("/api/v1/analysis/{name}", self.analysis),
             Route("/api/v1/ledger", self.ledger),
             Route("/api/v1/events", self.events),
         ]
@@ -96,6 +97,10 @@ class Api:
         actor = bearer(request, self._visitors)
         result = await self._run(actor, "status", {"use_case": request.path_params["name"]})
         return JSONResponse(result["use_cases"][0])
+
+    async def analysis(self, request: Request) -> Response:
+        actor = bearer(request, self._visitors)
+        return JSONResponse(await self._run(actor, "analysis", {"use_case": request.path_params["name"]}))
 
     async def ledger(self, request: Request) -> Response:
         actor = bearer(request, self._visitors)

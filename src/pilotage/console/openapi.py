@@ -13,6 +13,7 @@ _QUERIES = {
     "/api/v1/server": ("What this server is and where its gateway is.", ()),
     "/api/v1/status": ("Every use case that the key may see, and how the controller does.", ()),
     "/api/v1/use-cases/{name}": ("One use case.", ()),
+    "/api/v1/analysis/{name}": ("What one use case's rollout has shown so far, as one verdict.", ()),
     "/api/v1/ledger": ("Entries of the ledger, oldest first.", ("after", "use_case", "newest")),
     "/api/v1/events": ("The newest sealed events of one table, newest first.", ("table", "limit", "use_case")),
 }

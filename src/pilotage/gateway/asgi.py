@@ -10,6 +10,8 @@ from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
 from pilotage.gateway.chat import Chat
 from pilotage.gateway.feedback import Commit, FeedbackDoor
+from pilotage.gateway.flags import PATH as _FLAGS
+from pilotage.gateway.flags import Flags
 from pilotage.gateway.metrics import CONTENT_TYPE, Figures
 from pilotage.gateway.wire import ClientGone, Incoming, refused
 from pilotage.serving.outcome import CLIENT_GONE
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _MODELS = "/v1/models"
+_FOLDERS = (_MODELS, _FLAGS)
+"""Paths that take a name after them."""
 
 
 class Gateway:
@@ -42,6 +46,7 @@ class Gateway:
         self._paths: dict[str, dict[str, Handler]] = {
             "/v1/chat/completions": {"POST": Chat(door, Server(upstreams, recorder, clock), clock).handle},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
+            _FLAGS: {"POST": Flags(door, recorder, clock).handle},
             _MODELS: {"GET": self._models},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
@@ -52,7 +57,7 @@ class Gateway:
         incoming = Incoming(scope, receive, send)
         given = incoming.header(b"x-request-id")
         incoming.out["x-request-id"] = given if _REQUEST_ID.fullmatch(given) else new_id(self._clock)
-        path = _MODELS if incoming.path.startswith(_MODELS + "/") else incoming.path
+        path = next((folder for folder in _FOLDERS if incoming.path.startswith(folder + "/")), incoming.path)
         began = time.monotonic()
         self._figures.in_flight += 1
         try:

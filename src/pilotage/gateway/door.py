@@ -51,8 +51,8 @@ class Door:
     def key(self, incoming: Incoming) -> Key:
         """Return the caller's key; raise RequestError 401 where it is missing, unknown, expired or revoked."""
         scheme, _, secret = incoming.header(b"authorization").partition(" ")
-        secret = secret.strip()
-        if scheme.lower() != "bearer" or not secret:
+        secret = secret.strip() if scheme.lower() == "bearer" else incoming.header(b"x-api-key")
+        if not secret:
             raise refused(401, "no API key; send it as 'Authorization: Bearer plt_...'", code="invalid_api_key")
         key = self.current().keys.get(access.key_id_of(secret))
         # An unknown key costs a comparison too, so that time does not tell which ids exist.

@@ -10,7 +10,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.errors import Denied, WrongCall
-from pilotage.governance import approvals, evidence, history, keys, overview, promotion, registration
+from pilotage.governance import analysis, approvals, evidence, history, keys, overview, promotion, registration
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
 
@@ -42,6 +42,7 @@ ADMIN = (Role.ADMIN,)
 COMMANDS: dict[str, Command] = {
     "apply": Command(registration.apply, OPERATE, registration.Apply, Reach.OWN),
     "status": Command(overview.status, READ, overview.Status, Reach.OWN),
+    "analysis": Command(analysis.analysis, READ, analysis.Analysis),
     "promote": Command(promotion.promote, OPERATE, promotion.Promote),
     "approve": Command(approvals.approve, (Role.APPROVE,), approvals.Approve),
     "pause": Command(promotion.pause, OPERATE, promotion.Because),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pilotage.decision.verdict import guardrails
 from pilotage.errors import NotFound
 from pilotage.spec.route import Allocation, MetricDoor, Route
 from pilotage.status import Phase
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
     from pilotage.store.base import Registered, Transaction
+
+_TOLD = ("feedback", "errors", "fallbacks", "slow")
+"""Sources that feedback adds to. Of these, all but the first are seen by the gateway too; where the application calls the
+model itself, only the application can say."""
 
 
 def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered, spec: UseCase) -> bytes:
@@ -31,7 +36,11 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         unit=spec.unit,
         live=status.live,
         releases={} if status.retired else releases,
-        metrics={name: _door(metric) for name, metric in spec.metrics.items() if metric.source == "feedback"},
+        metrics={
+            name: _door(metric)
+            for name, metric in {**spec.metrics, **guardrails(spec)}.items()
+            if metric.source in _TOLD
+        },
         allocation=_allocation(status),
         blind_after=spec.rollout.blind_after,
         retired=status.retired,

@@ -32,7 +32,11 @@ class Watched:
         return not self.matures_after or at <= exposed + self.matures_after
 
     def seen(self, finished: Finished | None) -> float | None:
-        """Return what the gateway saw of one settled request; None as the request means that it never ended."""
+        """Return what the gateway saw of one settled request; None as the request means that it never ended.
+
+        Of a call that the application made itself (no attempt is recorded) it saw no cost. An error, a fallback or a
+        slow answer of such a call is told by feedback, which counts beside what is seen here.
+        """
         match self.source:
             case "errors":
                 return float(finished is None or bool(finished.error))
@@ -41,7 +45,9 @@ class Watched:
             case "slow":
                 return float(finished is None or (self.limit is not None and finished.duration > self.limit))
             case "cost":
-                return None if finished is None else min(finished.cost, _DEAREST) / MILLION
+                if finished is None or not finished.attempts:
+                    return None
+                return min(finished.cost, _DEAREST) / MILLION
             case _:
                 return None
 

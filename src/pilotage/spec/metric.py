@@ -41,7 +41,8 @@ class Metric(Strict):
     direction: Literal["up", "down"] = "up"
     """Which way is better."""
     source: Source = "feedback"
-    """Where values come from: feedback that is posted, or what the gateway itself sees (errors, fallbacks, slow, cost)."""
+    """Where values come from: feedback that is posted, or what the gateway itself sees (errors, fallbacks, slow, cost).
+    Errors, fallbacks and slow take feedback too: an application that makes its own calls tells what it saw."""
     today: float | None = None
     """The level today, before this use case: the baseline where there is no status quo variant."""
     target: float | None = None
