@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -471,3 +472,29 @@ def test_a_file_with_a_piece_torn_out(at: int, length: int, put: str) -> None:
 def test_any_named_file(path: str, content: bytes, added: bool) -> None:
     before = str(FILES[path]).encode() if added else b""
     refused_or_loaded(WHOLE.encode(), {**FILES, path: before + content})
+
+
+def test_more_patterns_than_are_looked_at_are_a_fault() -> None:
+    files: dict[str, str | bytes] = {f"k/{number}.md": "x" for number in range(200)}
+    listed = ", ".join(f'"k/*{number}*.md"' for number in range(101))
+    text = TEN_LINES + f"\n[variants.more]\nupstream = 'search'\nknowledge = [{listed}]\n"
+    (fault,) = faults(text, files)
+    assert "variants.more.knowledge names more than 100 files and patterns; write patterns such as" in fault
+    listed = ", ".join(["'k/*.md'"] * 100)
+    text = TEN_LINES + "".join(
+        f"\n[variants.v{number}]\nupstream = 'search'\nknowledge = [{listed}]\n" for number in range(11)
+    )
+    (fault,) = faults(text, files)
+    assert "is beyond the 1,000 files and patterns that one use case may name" in fault
+
+
+def test_reading_a_folder_looks_at_no_more_patterns_than_that(tmp_path: Path) -> None:
+    (tmp_path / "k").mkdir()
+    for number in range(101):
+        (tmp_path / "k" / f"{number}.md").write_text("x")
+    listed = ", ".join(f"'k/{number}.*'" for number in range(101))
+    (tmp_path / "usecase.toml").write_text(f"[variants.a]\nupstream = 'search'\nknowledge = [{listed}]\n")
+    assert len(Folder.read(tmp_path).files) == 1 + 101
+    listed = ", ".join(f"'k/{number}.*'" for number in [*[0] * 101, *range(101)])
+    (tmp_path / "usecase.toml").write_text(f"[variants.a]\nupstream = 'search'\nknowledge = [{listed}]\n")
+    assert set(Folder.read(tmp_path).files) == {"usecase.toml", "k/0.md"}

@@ -72,3 +72,46 @@ def test_what_is_not_there_is_an_error_and_never_empty(text: str) -> None:
 def test_the_sandbox_holds(text: str) -> None:
     with pytest.raises((jinja2.exceptions.SecurityError, jinja2.UndefinedError)):
         render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("\n{% for i in range(1001) %}{% endfor %}", "at most 1,000 numbers"),
+        ("\n{% for i in range(9, 99999999999999999999999) %}{% endfor %}", "this range cannot be used"),
+        ("\n{{ range(0, 9, 0) | list }}", "this range cannot be used"),
+        ("\n{% for i in range(9) %}{% for j in range(i) | list %}{% endfor %}{% endfor %}", "within a loop over range"),
+        ("\n{% for i in range(9) recursive %}{{ loop(range(9)) }}{% endfor %}", "recursive loops are not available"),
+    ],
+)
+def test_loops_that_would_keep_a_process_busy(text: str, fault: str) -> None:
+    ((line, says),) = prompt.faults(text)
+    assert line == 2
+    assert fault in says
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set n = 99999 %}{% for i in range(n) %}{% endfor %}",
+        "{% set r = range(1000) %}{% for i in r %}{% for j in r %}{% for k in r %}{% endfor %}{% endfor %}{% endfor %}",
+        "{% macro twice(n) %}{% if n %}{{ twice(n - 1) }}{{ twice(n - 1) }}{% endif %}{% endmacro %}{{ twice(40) }}",
+        "{% set r = range(1000) %}{% for i in r if r | list %}{% for j in r %}{{ loop.length }}{% endfor %}{% endfor %}",
+    ],
+)
+def test_what_only_rendering_shows_ends_there(text: str) -> None:
+    with pytest.raises(jinja2.exceptions.SecurityError):
+        render(text)
+
+
+def test_every_rendering_counts_for_itself() -> None:
+    template = prompt.environment().from_string(
+        "{% for i in range(1000) %}{% for c in 'abcdefghij' %}{% endfor %}{% endfor %}"
+    )
+    for _ in range(20):
+        assert template.render(use_case="desk", question="hi", messages=MESSAGES) == ""
+
+
+def test_loops_know_where_they_are() -> None:
+    text = "{% for i in range(3) if i %}{{ loop.index }}/{{ loop.length }}{{ ' last' if loop.last }}{{ i }} {% else %}none{% endfor %}"
+    assert render(text) == "1/21 2/2 last2 "

@@ -23,6 +23,7 @@ import msgspec
 import uvicorn
 
 from pilotage import settings
+from pilotage.app.bounded import BoundedHttp
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.clock import HOUR, clock_from
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 0.2
 CLOSE_SECONDS = 5
+CONNECTIONS = 500
+"""Open at once; whoever comes on top of them is answered 503."""
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +181,8 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
         server = uvicorn.Server(
             uvicorn.Config(
                 site,
+                http=BoundedHttp,
+                limit_concurrency=CONNECTIONS,
                 ws="none",
                 lifespan="off",
                 log_config=None,

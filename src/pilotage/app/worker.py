@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pilotage import settings
+from pilotage.app.bounded import BoundedHttp
 from pilotage.app.log import start_log
 from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
@@ -53,31 +53,8 @@ SYNC_EVERY = 5
 
 IDLE_SECONDS = 75
 DRAIN_SECONDS = 30
-HEADERS_LIMIT = 32 << 10
 
 log = logging.getLogger(__name__)
-
-
-class BoundedHttp(HttpToolsProtocol):
-    """The server's protocol, with a bound on a request's line and headers that the parser itself has not."""
-
-    _in_head = False
-    _head = 0
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head, self._head = True, 0
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._in_head:
-            self._head += len(data)
-            if self._head > HEADERS_LIMIT and not self.transport.is_closing():
-                self.send_400_response(f"Request headers larger than {HEADERS_LIMIT >> 10} KB.")
 
 
 class Table:

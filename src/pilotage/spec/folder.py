@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tomllib
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ FILE_LIMIT = 20 << 20
 TOTAL_LIMIT = 100 << 20
 TOML_LIMIT = 1 << 20
 COUNT_LIMIT = 10_000
+LIST_LIMIT = 100
+NAMES_LIMIT = 1_000
+"""Every pattern is held against every file."""
 _VISIT_LIMIT = 100_000
 
 KeyPath = tuple[str | int, ...]
@@ -74,7 +78,26 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def named(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield (where it stands, path or pattern) for every file that a use case names; wrong types are passed over."""
+    """Yield (where it stands, path or pattern) for every file that a use case names; wrong types are passed over.
+
+    What is beyond the limits is left out; `crowded` says so.
+    """
+    return islice(_named(tables), NAMES_LIMIT)
+
+
+def crowded(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield (where it stands, what is wrong) for what names more than is looked at."""
+    for where, _ in _named(tables):
+        if where[-1] == LIST_LIMIT:
+            yield where[:-1], f"names more than {LIST_LIMIT} files and patterns; write patterns such as folder/**/*.md"
+    for where, _ in islice(_named(tables), NAMES_LIMIT, NAMES_LIMIT + 1):
+        yield (
+            where,
+            f"is beyond the {NAMES_LIMIT:,} files and patterns that one use case may name; write fewer, wider ones",
+        )
+
+
+def _named(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     variants = tables.get("variants")
     for name, variant in variants.items() if isinstance(variants, dict) else ():
         if not isinstance(variant, dict):
@@ -89,7 +112,8 @@ def named(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _strings(where: KeyPath, value: object) -> Iterator[tuple[KeyPath, str]]:
-    for index, item in enumerate(value if isinstance(value, list) else ()):
+    # One more than the limit, by which it is seen to be passed.
+    for index, item in enumerate(value[: LIST_LIMIT + 1] if isinstance(value, list) else ()):
         if isinstance(item, str):
             yield (*where, index), item
 

@@ -14,7 +14,7 @@ from pilotage.spec.case import Case, read_cases, shortened
 from pilotage.spec.case import Line as CaseFault
 from pilotage.spec.coherence import incoherences
 from pilotage.spec.fault import Fault, shown
-from pilotage.spec.folder import FILE, Folder, named, parse
+from pilotage.spec.folder import FILE, Folder, crowded, named, parse
 from pilotage.spec.pattern import is_pattern, normal, path_fault
 from pilotage.spec.position import Positions
 from pilotage.spec.use_case import UseCase
@@ -91,6 +91,8 @@ def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> It
     """Yield what is wrong with the files that the tables name, each file looked at once."""
     seen: dict[str, str] = {}
     cases: dict[str, tuple[str, int]] = {}
+    for path, says in crowded(tables):
+        yield Fault(0, FILE, where.line(path), f"{dotted(path)} {says}")
     for path, name in named(tables):
         line = where.line(path)
         wrong = path_fault(name)

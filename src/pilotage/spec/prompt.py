@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -12,10 +13,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pilotage.spec.fault import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 VARIABLES = ("use_case", "question", "messages")
 _LONGEST = 1 << 20
+_LONGEST_RANGE = 1_000
+_MOST_STEPS = 100_000
+"""Turns of loops and calls in one rendering, which no other request of the process can interrupt."""
+_STEPS = "loop steps"
+"""A filter, and where a rendering keeps its count: not a name that a prompt can write."""
 _OTHER_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
@@ -39,6 +45,37 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise SecurityError(msg)
         return super().call_binop(context, operator, left, right)
 
+    def call(self, context: Any, callee: Any, /, *args: Any, **kwargs: Any) -> Any:
+        _step(context)
+        return super().call(context, callee, *args, **kwargs)
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        for loop in source.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, _STEPS, [], [], None, None, lineno=loop.lineno)
+        return super()._generate(source, *args, **kwargs)
+
+
+def _step(context: jinja2.runtime.Context) -> None:
+    steps = context.parent.setdefault(_STEPS, count(1))
+    if next(steps) > _MOST_STEPS:
+        msg = f"a prompt may take {_MOST_STEPS:,} turns of loops and calls"
+        raise SecurityError(msg)
+
+
+@jinja2.pass_context
+def _stepped(context: jinja2.runtime.Context, values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        _step(context)
+        yield value
+
+
+def _range(*args: int) -> range:
+    made = range(*args)
+    if len(made) > _LONGEST_RANGE:
+        msg = f"range gives at most {_LONGEST_RANGE:,} numbers in prompts"
+        raise SecurityError(msg)
+    return made
+
 
 _PLAIN = _Environment(undefined=jinja2.StrictUndefined, autoescape=False)
 _UNBOUNDED = frozenset({"center", "format", "random", "pprint"})
@@ -56,6 +93,8 @@ def environment() -> jinja2.Environment:
     """Return the environment that prompts are compiled in; compile once, render for every request."""
     made = _Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     made.filters = {name: _late(name) for name in _PLAIN.filters if name not in _UNBOUNDED}
+    made.filters[_STEPS] = _stepped
+    made.globals["range"] = _range
     del made.globals["lipsum"]
     return made
 
@@ -79,6 +118,7 @@ def faults(text: str) -> list[tuple[int, str]]:
         (node.lineno, "a prompt is one file: include, import and extends are not available")
         for node in tree.find_all(_OTHER_FILES)
     ]
+    found += _long_loops(tree)
     seen: set[str] = set()
     for node in tree.find_all(nodes.Name):
         if node.ctx == "load" and node.name in unknown - seen:
@@ -100,6 +140,30 @@ def _unknown_words(tree: nodes.Template, room: jinja2.Environment) -> list[tuple
                 found.append((node.lineno, f"there is no {word} '{node.name[:60]}'{meant(node.name, known)}"))
                 known[node.name] = bool
     return found
+
+
+def _long_loops(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Yield what would keep a process busy, as far as that can be seen without rendering."""
+    for loop in tree.find_all(nodes.For):
+        if loop.recursive:
+            yield loop.lineno, "recursive loops are not available in prompts"
+        if _counts(loop.iter) and any(_counts(inner.iter) for inner in loop.find_all(nodes.For) if inner is not loop):
+            yield loop.lineno, "a loop over range within a loop over range is not available in prompts"
+    for call in tree.find_all(nodes.Call):
+        if not isinstance(call.node, nodes.Name) or call.node.name != "range":
+            continue
+        given = [argument.value for argument in call.args if isinstance(argument, nodes.Const)]
+        if len(given) != len(call.args) or not all(isinstance(value, int) for value in given):
+            continue
+        try:
+            _range(*given)
+        except (SecurityError, ValueError, TypeError, OverflowError) as fault:
+            yield call.lineno, f"this range cannot be used: {_plain(str(fault))}"
+
+
+def _counts(values: nodes.Node) -> bool:
+    """Return whether a loop's values come from `range`."""
+    return any(node.name == "range" for node in (values, *values.find_all(nodes.Name)) if isinstance(node, nodes.Name))
 
 
 def _plain(message: str | None) -> str:
