@@ -59,30 +59,51 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the newest planned look at one metric showed.
+    """What is known of one metric after the newest batch.
 
     `value`, `low` and `high` are candidate minus baseline (minus `today` where there is no baseline) on the metric's
-    own scale, at the confidence that this look could spend. `units` and `against` count matured units on both sides.
+    own scale, as a confidence sequence: valid whenever it is looked at. `units` and `against` count matured units on
+    both sides, `here` the candidate's of the present step. `log_proof` is the log e-value of the claim that a step
+    demands (no worse, or better), `log_against` that of harm or futility. `needed` is about how many more candidate
+    units the proof takes, if things stay as they are (None: it cannot be told).
     """
 
-    look: int
     at: int
     step: int
     units: int
     against: int
+    here: int = 0
     value: float
     low: float
     high: float
+    log_proof: float = 0.0
+    log_against: float = 0.0
+    needed: int | None = None
     proved: bool = False
     harmed: bool = False
     futile: bool = False
 
 
-class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One ramp. `shares` are the candidate's shares in millionths, a value a step; `step` indexes them.
+class Allocated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One split of a rollout, in force from `at` until the next.
 
-    `generation` counts allocations, so that an exposure record says under which one the unit was assigned. `looks`
-    counts, by metric, the planned looks at its counts that were taken; `readings` holds what the newest of each showed.
+    Each candidate owns an equal part of all positions; in it, the first `share` (millionths) is the candidate's and the
+    rest the baseline's. In the part of a candidate that is `out`, everybody has the baseline.
+    """
+
+    generation: int
+    step: int
+    share: int
+    at: int
+    out: tuple[str, ...] = ()
+
+
+class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One ramp. `shares` are the candidates' shares in millionths, a value a step; `step` indexes them.
+
+    `rivals` are the candidates beside the first, `out` says how those ended that are not in it any more.
+    `allocations` are all splits so far, the newest last; `generation` names it, so that an exposure record says under
+    which one the unit was assigned. `readings` are the first candidate's at the newest recorded decision.
     """
 
     id: str
@@ -94,13 +115,20 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     step: int = 0
     generation: int = 1
     phase: Phase = Phase.RUNNING
-    looks: dict[str, int] = {}
+    rivals: tuple[str, ...] = ()
+    out: dict[str, str] = {}
+    allocations: tuple[Allocated, ...] = ()
     readings: dict[str, Reading] = {}
     last: Decision | None = None
 
     @property
+    def candidates(self) -> tuple[str, ...]:
+        """Return every candidate that the ramp began with, in the order of their parts."""
+        return (self.candidate, *self.rivals)
+
+    @property
     def share(self) -> int:
-        """Return the candidate's share in millionths that the workers should give now."""
+        """Return the candidates' share in millionths that the workers should give now."""
         match self.phase:
             case Phase.RUNNING | Phase.PAUSED:
                 return self.shares[self.step]
