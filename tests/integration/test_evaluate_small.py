@@ -245,8 +245,10 @@ def test_a_rehearsal_replays_a_burst_of_the_declared_day(gateway: str) -> None:
     assert 0 < latency["low"] <= latency["value"] <= latency["high"]
     assert result["compression"] > 100
     assert result["seconds"] == pytest.approx(2)
-    assert 0 < errors["detail"]["fidelity"]["interarrival"] <= 1
-    assert errors["detail"]["fidelity"]["missing"] == ["sizes", "sessions"]
+    parts = errors["detail"]["fidelity"]["parts"]
+    assert 0 < parts["gaps"] <= 1
+    assert 0 < parts["rate"] <= 1
+    assert {"sizes", "sessions"} <= errors["detail"]["fidelity"]["missing"].keys()
     replayed = Counter(one["question"] for one in log(gateway) if one["source"] == "replay")
     assert replayed == {f"warranty {number}": 24 for number in range(5)}
     assert "answered a burst of 120 requests from daily profile with 0.0% errors" in result["summary"]

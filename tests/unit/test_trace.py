@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from pilotage.clock import DAY, HOUR, SECOND
 from pilotage.errors import FaultyFile, NotMeasured
-from pilotage.staging.fidelity import interarrival_fidelity
 from pilotage.staging.trace import HOURLY, Arrival, Trace, daily_profile, read_trace
 
 HEAD = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
@@ -105,25 +103,6 @@ def test_a_small_use_case_has_as_many_days_as_the_burst_needs() -> None:
     assert 100 <= len(trace.arrivals) <= 250
     assert trace.arrivals[-1].at > 8 * DAY
     assert daily_profile(0.01, 1, np.random.default_rng(7)).arrivals
-
-
-def test_fidelity_is_one_for_the_same_gaps_and_falls_for_others() -> None:
-    random = np.random.default_rng(3)
-    bursty = np.cumsum(random.pareto(1.5, 2000))
-    steady = np.linspace(0, bursty[-1], 2000)
-    jitter = random.random(2000) * 0.02
-
-    def fidelity(planned: NDArray[np.float64], sent: NDArray[np.float64]) -> float:
-        found = interarrival_fidelity(planned.tolist(), sent.tolist())
-        assert found is not None
-        return found
-
-    assert fidelity(bursty, bursty + 5) == pytest.approx(1)
-    assert fidelity(steady, steady + jitter) > 0.95
-    assert fidelity(bursty, steady) < 0.5
-    assert fidelity(bursty, bursty * 2) < 0.1
-    assert interarrival_fidelity([0.0, 1.0], [0.0, 1.0]) is None
-    assert interarrival_fidelity([0.0] * 9, [0.0] * 9) is None
 
 
 def test_an_hour_of_a_real_service() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from pilotage.clock import SECOND
@@ -16,9 +17,9 @@ from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import CONFIDENCE, SAFETY, Measure
 from pilotage.evaluation.plan import Cases, Plan, fetch_cases, fetch_plan
-from pilotage.staging.fidelity import interarrival_fidelity
+from pilotage.staging.fidelity import SIZES, Fidelity, fidelity
 from pilotage.staging.replay import Sent, replay
-from pilotage.staging.trace import Trace, daily_profile, read_trace
+from pilotage.staging.trace import Arrival, Trace, daily_profile, read_trace
 from pilotage.stats.interval import clopper_pearson_upper
 from pilotage.stats.quantile import quantile_interval, sample_needed
 
@@ -45,7 +46,7 @@ async def rehearse(
     seconds: float = 20,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Replay a burst on the candidate and record evidence: `replay_errors` and `replay_latency`.
+    """Replay a burst on the candidate and record evidence: `replay_errors`, `replay_latency` and `replay_fidelity`.
 
     The burst is the busiest `requests` arrivals of the trace (or of a day drawn from the use case's declared traffic),
     compressed to `seconds` if they took longer, never stretched. The questions are the use case's cases. Return plain
@@ -73,7 +74,8 @@ async def rehearse(
             f" (at most {LATE * 1000:.0f} ms), so this was no replay of {source.source}",
             hint="replay fewer requests or over more seconds, or from a machine with more to spare",
         )
-    measures, missing = _measure(source, schedule, sent, factor, slip)
+    near = _fidelity(burst, sent, factor)
+    measures, missing = _measure(source, schedule, sent, factor=factor, slip=slip, near=near)
     now = await fetch_plan(command, use_case)
     if (now.candidate, now.charter) != (plan.candidate, plan.charter):
         raise Conflict(f"{use_case} was changed during the rehearsal, so nothing was recorded", hint="run it again")
@@ -102,7 +104,7 @@ def _profile(plan: Plan, requests: int) -> Trace:
 
 
 def _measure(
-    source: Trace, schedule: Sequence[float], sent: Sequence[Sent], factor: float, slip: float
+    source: Trace, schedule: Sequence[float], sent: Sequence[Sent], *, factor: float, slip: float, near: Fidelity
 ) -> tuple[list[Measure], dict[str, str]]:
     count, errors = len(sent), Counter(one.reply.error for one in sent if one.reply.error)
     failed = errors.total()
@@ -112,10 +114,7 @@ def _measure(
         "compression": factor,
         "sender_slip_p99": slip,
         "sender_slip_max": max(one.slip for one in sent),
-        "fidelity": {
-            "interarrival": interarrival_fidelity(schedule, [one.started for one in sent]),
-            "missing": ["sizes", "sessions"],
-        },
+        "fidelity": {"parts": near.parts, "missing": near.missing},
     }
     measures = [
         Measure(
@@ -128,6 +127,18 @@ def _measure(
             detail={**detail, "errors": dict(errors.most_common(SHOWN))},
         )
     ]
+    if near.score is not None:
+        measures.append(
+            Measure(
+                measure="replay_fidelity",
+                value=near.score,
+                low=near.score,
+                high=near.score,
+                n=count,
+                method="the least of the parts that can be told: 1 as like the trace as it is to itself, 0 as averages alone",
+                detail=detail,
+            )
+        )
     # An error that comes quickly must not look fast: who got no answer waited for all of the client's patience.
     waited = [max(one.latency, PATIENCE) if one.reply.error else one.latency for one in sent]
     found = quantile_interval(waited, 0.95, CONFIDENCE)
@@ -146,6 +157,13 @@ def _measure(
         )
     )
     return measures, {}
+
+
+def _fidelity(burst: Sequence[Arrival], sent: Sequence[Sent], factor: float) -> Fidelity:
+    left = [Arrival(round(one.started * SECOND)) for one in sorted(sent, key=lambda one: one.started)]
+    found = fidelity(burst, left, compression=factor)
+    own = "the questions are the use case's own, whatever sizes the trace has"
+    return msgspec.structs.replace(found, missing={**found.missing, SIZES: own})
 
 
 def _digest(cases: Cases, schedule: Sequence[float]) -> str:
@@ -170,6 +188,7 @@ def _summary(
     answered = f"{plan.candidate} answered a burst of {len(sent)} requests from {source.source}"
     parts = [f"{answered} with {errors.value:.1%} errors (at most {errors.high:.1%})"]
     parts += [f"95 % within {one.value:.2f} s" for one in measures if one.measure == "replay_latency"]
+    parts += [f"fidelity {one.value:.2f}" for one in measures if one.measure == "replay_fidelity"]
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")
     if source.faults:
