@@ -1,4 +1,5 @@
-"""A canned OpenAI-protocol server for benchmarks: one write an answer or an event, no delay, no work.
+"""A canned OpenAI-protocol server for benchmarks: one write an answer or an event, no delay, no work. A model whose name
+begins with "broken" gets 500.
 
 python bench/upstream.py PORT [EVENTS]
 """
@@ -46,6 +47,9 @@ class Canned(asyncio.Protocol):
     def __init__(self, events: int) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(UNARY)
         self.unary = head + UNARY
+        self.broken = (
+            b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+        )
         self.events = [event(f"word{i} ") for i in range(events)] + [event(""), event(None) + b"0\r\n\r\n"]
         self.buffer = b""
 
@@ -62,7 +66,10 @@ class Canned(asyncio.Protocol):
             if len(self.buffer) < end + 4 + length:
                 return
             body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
-            if b'"stream":true' in body.replace(b" ", b""):
+            body = body.replace(b" ", b"")
+            if b'"model":"broken' in body:
+                self.transport.write(self.broken)
+            elif b'"stream":true' in body:
                 self.transport.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
                 )

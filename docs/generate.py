@@ -97,8 +97,10 @@ def _type(field: FieldInfo) -> str:
     kind, metadata = _plain(field.annotation)
     # Constraints come as objects with one attribute each, some of them within a field's own description.
     constraints = [part for item in (*metadata, *field.metadata) for part in getattr(item, "metadata", (item,))]
-    if any(isinstance(part, WithJsonSchema) for part in constraints):
-        return "duration"
+    for part in constraints:
+        if isinstance(part, WithJsonSchema) and part.json_schema is not None:
+            others = [option["const"] for option in part.json_schema.get("anyOf", ()) if "const" in option]
+            return " or ".join(["number", *(f'`"{other}"`' for other in others)]) if others else "duration"
     bounds = [
         f"{sign} {getattr(part, name):,.10g}"
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))

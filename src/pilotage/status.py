@@ -43,6 +43,7 @@ class Action(StrEnum):
     HOLD = "hold"
     PAUSE = "pause"
     RESUME = "resume"
+    DROP = "drop"
     PROMOTE = "promote"
     ROLL_BACK = "roll_back"
     FUTILE = "futile"
@@ -103,7 +104,9 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     `rivals` are the candidates beside the first, `out` says how those ended that are not in it any more.
     `allocations` are all splits so far, the newest last; `generation` names it, so that an exposure record says under
-    which one the unit was assigned. `readings` are the first candidate's at the newest recorded decision.
+    which one the unit was assigned. `readings` are those of the first candidate that is still in it, or of the one that
+    was promoted, at the newest recorded decision. `pardoned` holds the log e-values of candidates' sample ratios at the
+    newest pause or resumption: what went wrong before it does not pause the rollout again.
     """
 
     id: str
@@ -119,12 +122,18 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     out: dict[str, str] = {}
     allocations: tuple[Allocated, ...] = ()
     readings: dict[str, Reading] = {}
+    pardoned: dict[str, float] = {}
     last: Decision | None = None
 
     @property
     def candidates(self) -> tuple[str, ...]:
         """Return every candidate that the ramp began with, in the order of their parts."""
         return (self.candidate, *self.rivals)
+
+    @property
+    def remaining(self) -> tuple[str, ...]:
+        """Return the candidates that are still in it."""
+        return tuple(release for release in self.candidates if release not in self.out)
 
     @property
     def share(self) -> int:
@@ -150,6 +159,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where one use case stands. `live` serves; `candidate` is on its way through `stage`; `previous` was live before.
 
+    `rivals` go the same way beside the candidate. When it drops out of a rollout, the first of them takes its place.
+
     `entry` is the ledger entry that says why it stands there. `charter` is the charter's digest, followed by the seq of
     the entry that changed it, if any did: a charter that comes back later is another one.
     """
@@ -159,6 +170,7 @@ class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     version: int
     live: str = ""
     candidate: str = ""
+    rivals: tuple[str, ...] = ()
     stage: Stage = Stage.CONCEPT
     stage_since: int = 0
     rollout: RolloutStatus | None = None
@@ -167,3 +179,8 @@ class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     retired: bool = False
     ended: tuple[Ended, ...] = ()
     entry: int = 0
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Return every release that is on its way, the first of them first."""
+        return (self.candidate, *self.rivals) if self.candidate else ()

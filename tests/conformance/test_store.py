@@ -14,7 +14,7 @@ from pilotage.access import Key, Role
 from pilotage.errors import Conflict, NotFound
 from pilotage.records import Approval, Evidence, LedgerEntry
 from pilotage.spec.release import Release, UpstreamAddress
-from pilotage.status import Ended, Phase, RolloutStatus, Stage, UseCaseStatus
+from pilotage.status import Allocated, Ended, Phase, Reading, RolloutStatus, Stage, UseCaseStatus
 from pilotage.store.base import Registered, Store
 
 Open = Callable[[], Store]
@@ -142,7 +142,10 @@ def test_a_status_is_written_only_over_the_version_that_was_read(store: Store) -
         started=1,
         step_since=2,
         phase=Phase.PAUSED,
-        looks={"resolved": 2},
+        rivals=("c",),
+        out={"c": "rolled_back"},
+        allocations=(Allocated(generation=1, step=0, share=10_000, at=1, out=("c",)),),
+        readings={"resolved": Reading(at=9, step=0, units=20, against=21, value=0.1, low=-1e-9, high=0.3)},
     )
     full = status(1, stage=Stage.CANARY, rollout=rollout, ended=(Ended(release="z", how="futile", at=3),))
     with pytest.raises(Conflict), store.write() as tx:

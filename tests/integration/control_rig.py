@@ -34,10 +34,12 @@ does_not = ["books rooms"]
 today = 0.3
 target = 0.6
 minimum_effect = 0.1
+matures_after = "2s"
 
 [guardrails.complained]
 direction = "down"
 margin = 0.3
+matures_after = "2s"
 
 [traffic]
 new_units_a_day = 1000
@@ -61,6 +63,7 @@ knowledge = ["knowledge/*.md", "more/*.md"]
 
 [rollout]
 minimum_units = 20
+minimum_duration = "0s"
 
 [[rollout.steps]]
 share = 50

@@ -1,4 +1,4 @@
-"""Ingest over a real spool, store and Parquet: what it counted is what it counts after it was stopped anywhere."""
+"""Ingest and the controller over a real spool, store and Parquet: wherever they were stopped, each unit counts once."""
 
 from __future__ import annotations
 
@@ -6,33 +6,45 @@ import random
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from pilotage.access import Actor, Role
 from pilotage.clock import HOUR, SECOND, FrozenClock
-from pilotage.decision.observation import Observation
-from pilotage.decision.transition import decide
+from pilotage.decision.batch import Batch
 from pilotage.errors import Conflict, WorkspaceUnusable
 from pilotage.governance.commands import Context, run
+from pilotage.governance.progress import progress
+from pilotage.governance.standing import standing
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
 from pilotage.rollout import ingest as module
+from pilotage.rollout import sealed as reading
 from pilotage.rollout.controller import Controller
 from pilotage.rollout.ingest import Ingest
+from pilotage.rollout.mandate import Mandate
 from pilotage.rollout.observe import Observer
-from pilotage.rollout.running import Running
-from pilotage.rollout.watched import watched
-from pilotage.status import Decision
+from pilotage.rollout.watched import Watched, watched
+from pilotage.serving.routing import position
+from pilotage.status import Action, Phase, RolloutStatus
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.spool import Reader, Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.sqlite.store import SqliteTransaction
 from pilotage.store.workspace import Workspace
-from tests.integration.control_rig import files_of, write_use_case
+from tests.integration.control_rig import USE_CASE, files_of, write_use_case
+from tests.unit.brute_units import Brute, added
 
 LOCAL = Actor(id="local:test", roles=(Role.ADMIN,))
+SLOW = USE_CASE.replace('matures_after = "2s"', 'matures_after = "60s"')
+
+
+class Engine(NamedTuple):
+    ingest: Ingest
+    observer: Observer
+    controller: Controller
 
 
 class House:
@@ -43,69 +55,97 @@ class House:
         self.workspace = Workspace(path / "ws").prepare()
         self.store = SqliteStore(self.workspace.state)
         self.context = Context(self.store, self.clock)
-        result = self.run("apply", files=files_of(write_use_case(path / "help")))
+        self.beats = Heartbeats(self.workspace.run)
+        self.lag = self.lost = 0
+        result = self.run("apply", files=files_of(write_use_case(path / "help", SLOW)))
         fact = {"use_case": "help", "release": result["candidate"], "baseline": result["live"], "n": 400}
         for measure, value in (("quality_difference", 0.1), ("replay_errors", 0.0)):
             figures = {"value": value, "low": value, "high": value, "method": "test", "data": "0" * 64}
             self.run("record_evidence", measure=measure, **figures, **fact)
         for _ in range(3):
             self.run("promote", use_case="help")
-        self.rollout = self.run("status", use_case="help")["use_cases"][0]["rollout"]["id"]
 
     def run(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         return run(self.context, LOCAL, name, arguments)
 
+    @property
+    def rollout(self) -> RolloutStatus:
+        with self.store.read() as tx:
+            rollout = standing(tx, "help").status.rollout
+        assert rollout is not None
+        return rollout
+
+    @property
+    def metrics(self) -> tuple[Watched, ...]:
+        with self.store.read() as tx:
+            return tuple(watched(standing(tx, "help").spec))
+
     @contextmanager
-    def ingest(self) -> Iterator[tuple[Ingest, Observer]]:
+    def engine(self, *, sealer: Any = None) -> Iterator[Engine]:
         """Leaving it without more is what a kill leaves: nothing but what is on disk."""
-        observer = Observer()
-        sealer = Sealer(self.workspace.events, self.store)
-        with closing(sealer), closing(EventsReader(self.workspace.events, self.store)) as events:
+        observer = Observer(grace=0)
+        mandate = Mandate(self.store, "test", self.clock)
+        assert mandate.renew()
+        opened = Sealer(self.workspace.events, self.store)
+        with closing(opened), closing(EventsReader(self.workspace.events, self.store)) as events:
             spool = Reader(self.workspace.spool)
-            yield (
-                Ingest(self.store, spool, sealer=sealer, events=events, observer=observer, clock=self.clock),
-                observer,
+            ingest = Ingest(
+                self.store, spool, sealer=sealer or opened, events=events, observer=observer, clock=self.clock
             )
+            controller = Controller(
+                self.context, observer, self.beats, mandate, lag=lambda: self.lag, lost=lambda: self.lost
+            )
+            yield Engine(ingest, observer, controller)
 
-    def seen(self, observer: Observer) -> Observation:
-        found = observer.observe("help", 0, now=self.clock.now())
-        assert found is not None
-        return found
+    def batches(self) -> list[Batch]:
+        with self.store.read() as tx:
+            rows = list(tx.batches.read(self.rollout.id))
+        return [msgspec.msgpack.decode(body, type=Batch) for _, _, body, _ in rows]
 
-    def events(self, generator: random.Random, count: int) -> list[SpoolEvent]:
-        """Return requests of units that come back, fail, answer, answer twice and never answer."""
+    def events(self, generator: random.Random, count: int, *, error: float = 0.25) -> list[SpoolEvent]:
+        """Return, in order of time, requests of units that come back, fail, answer, answer twice and never answer."""
         made: list[SpoolEvent] = []
+        rollout = self.rollout
         for number in range(count):
             at = self.clock.now() + number * SECOND
-            person = generator.randrange(count // 2)
-            unit, arm = f"unit-{person}", ("candidate" if person % 2 else "baseline")
-            made.append(
-                Started(
-                    id=f"i{number}",
-                    use_case="help",
-                    at=at,
-                    release=f"help/{arm}@0",
-                    arm=arm,
-                    deadline=at + HOUR,
-                    unit=unit,
-                    rollout=self.rollout,
-                    step=0,
-                    share=500_000,
-                )
-            )
-            error = generator.choice(["", "", "", "timeout"])
-            made.append(Finished(id=f"i{number}", use_case="help", at=at, served="x", status=200, error=error))
-            answer = Feedback(
-                id=f"f{number}",
+            unit = f"unit-{generator.randrange(count // 2)}"
+            mine = position(rollout.id, unit) < rollout.share
+            started = Started(
+                id=f"i{generator.getrandbits(64)}",
                 use_case="help",
                 at=at,
-                received=at,
+                release=rollout.candidate if mine else rollout.baseline,
+                arm="candidate" if mine else "baseline",
+                deadline=at + 30 * SECOND,
+                unit=unit,
+                rollout=rollout.id,
+                step=0,
+                share=rollout.share,
+                generation=rollout.generation,
+            )
+            made.append(started)
+            if generator.random() < 0.95:
+                ended = at + generator.randrange(20 * SECOND)
+                failed = "timeout" if generator.random() < error else ""
+                made.append(Finished(id=started.id, use_case="help", at=ended, served="x", status=200, error=failed))
+            said = at + generator.randrange(90 * SECOND)
+            answer = Feedback(
+                id=f"f{generator.getrandbits(64)}",
+                use_case="help",
+                at=said,
+                received=said,
                 metric=generator.choice(["resolved", "complained"]),
                 value=float(generator.randrange(2)),
-                inference=f"i{number}",
+                inference=started.id,
             )
             made += [answer] * generator.choice([0, 1, 1, 2])
-        return made
+        return sorted(made, key=lambda event: event.at)
+
+    def appended(self, events: list[SpoolEvent], *writers: Writer) -> None:
+        """Append what has happened by now, each event to one of the writers."""
+        for number, event in enumerate(events):
+            self.clock.at = max(self.clock.at, event.at)
+            writers[number % len(writers)].append(event)
 
     def close(self) -> None:
         self.store.close()
@@ -118,48 +158,51 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_stopped_anywhere_it_counts_the_same(house: House, seed: int) -> None:
+def test_stopped_anywhere_each_unit_counts_once(house: House, seed: int) -> None:
     generator = random.Random(seed)
-    events = house.events(generator, 200)
-    house.clock.advance(HOUR)
-    straight = Observer()
+    house.run("pause", use_case="help")
+    events = house.events(generator, 300)
     with closing(Writer(house.workspace.spool, "w0")) as first, closing(Writer(house.workspace.spool, "w1")) as second:
         waiting = list(events)
         while waiting:
-            batch, waiting = waiting[:60], waiting[60:]
-            for event in batch:
-                # Feedback goes through whichever worker it meets.
-                (second if isinstance(event, Feedback) and generator.random() < 0.5 else first).append(event)
-            with house.ingest() as (ingest, _):
-                ingest.turn()
-                if generator.random() < 0.7:
+            size = generator.randrange(1, 120)
+            now, waiting = waiting[:size], waiting[size:]
+            with house.engine() as (ingest, _, controller):
+                for start in range(0, len(now), 40):
+                    house.appended(now[start : start + 40], first, second)
+                    ingest.turn()
+                    if generator.random() < 0.8:
+                        controller.tick("help")
+                if generator.random() < 0.5:
                     ingest.seal_due(everything=True)
-        with house.ingest() as (ingest, rebuilt):
-            ingest.turn()
-            ingest.turn()
-            after = house.seen(rebuilt)
+    house.clock.advance(HOUR)
+    with house.engine() as (ingest, _, controller):
+        ingest.turn()
+        for _ in range(3):
+            controller.tick("help")
+    assert house.rollout.phase is Phase.PAUSED
     with house.store.read() as tx:
         assert tx.progress.files("started")
-    with house.store.read() as tx:
-        spec = Running().read(tx)["help"].spec
-    straight.follow({"help": (house.rollout, watched(spec))})
-    for event in events:
-        straight.feed(event)
-    straight.caught_up(house.clock.now())
-    assert after == house.seen(straight)
-    assert after.metrics["resolved"][0].candidate.total > 0
+    rollout = house.rollout
+    expected = Brute(rollout.id, rollout.candidates, house.metrics, rollout.allocations).totals(events, house.clock.at)
+    counted = added(house.batches(), house.metrics)
+    assert (counted.sums, counted.exposed, counted.moved) == (expected.sums, expected.exposed, expected.moved)
+    assert counted.heard == {"resolved", "complained"}
+    assert sum(batch.late for batch in house.batches()) == 0
+    assert sum(expected.sums["errors", 1, 1, 1]) > 20
+    assert expected.sums["resolved", 1, 1, 1][0] > 0
+    house.run("ledger_verify")
 
 
 def test_segments_that_ended_are_sealed_and_removed(house: House) -> None:
     events = house.events(random.Random(1), 20)
     with closing(Writer(house.workspace.spool, "w0")) as writer:
-        for event in events:
-            writer.append(event)
-        with house.ingest() as (ingest, _):
+        house.appended(events, writer)
+        with house.engine() as (ingest, *_):
             ingest.turn()
             ingest.seal_due()
             assert Reader(house.workspace.spool).segments()
-    with house.ingest() as (ingest, _):
+    with house.engine() as (ingest, *_):
         assert ingest.turn() == len(events)
         ingest.seal_due()
         assert Reader(house.workspace.spool).segments() == []
@@ -170,26 +213,31 @@ def test_segments_that_ended_are_sealed_and_removed(house: House) -> None:
 
 def test_what_cannot_be_sealed_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "UNSEALED_LIMIT", 2000)
-    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
-        sealer = ingest._sealer
 
-        class Full:
-            def seal(self, *_: object, **__: object) -> None:
-                raise WorkspaceUnusable("no space", hint="free some")
+    class Full:
+        def seal(self, *_: object, **__: object) -> None:
+            raise WorkspaceUnusable("no space", hint="free some")
 
-        ingest._sealer = Full()
-        for event in house.events(random.Random(1), 50):
-            writer.append(event)
+    house.run("pause", use_case="help")
+    events = house.events(random.Random(1), 50)
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.engine() as (ingest, _, controller):
+        sealer, ingest._sealer = ingest._sealer, Full()
+        for event in events:
+            house.appended([event], writer)
             ingest.turn()
             ingest.seal_due(everything=True)
-        held = house.seen(observer).metrics["errors"][0]
+            controller.tick("help")
+        house.clock.advance(HOUR)
+        ingest.turn()
+        controller.tick("help")
+        held = sum(added(house.batches(), house.metrics).exposed.values())
         assert ingest.lag > 0
         ingest._sealer = sealer
-        for _ in range(3):
+        for _ in range(4):
             ingest.seal_due(everything=True)
             ingest.turn()
-        after = house.seen(observer).metrics["errors"][0]
-        assert held.candidate.units + held.baseline.units < after.candidate.units + after.baseline.units
+            controller.tick("help")
+        assert 0 < held < sum(added(house.batches(), house.metrics).exposed.values())
         with house.store.read() as tx:
             assert tx.progress.files("started")
 
@@ -211,7 +259,7 @@ class Ambiguous(SqliteStore):
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_commit_that_was_made_after_all_holds_nothing_up(house: House, *, ends: bool) -> None:
     store = Ambiguous(house.workspace.state)
-    first, more = house.events(random.Random(1), 30), house.events(random.Random(2), 40)[-20:]
+    first, more = house.events(random.Random(1), 30), house.events(random.Random(2), 20)
     observer = Observer()
     with (
         closing(store),
@@ -246,9 +294,8 @@ def test_a_commit_that_was_made_after_all_holds_nothing_up(house: House, *, ends
 
 
 def test_where_somebody_else_seals_nothing_goes_on(house: House) -> None:
-    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, _):
-        for event in house.events(random.Random(1), 10):
-            writer.append(event)
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.engine() as (ingest, *_):
+        house.appended(house.events(random.Random(1), 10), writer)
         ingest.turn()
         (segment,) = Reader(house.workspace.spool).segments()
         with house.store.write() as tx:
@@ -257,42 +304,19 @@ def test_where_somebody_else_seals_nothing_goes_on(house: House) -> None:
             ingest.seal_due(everything=True)
 
 
-def test_a_start_that_cannot_read_what_is_sealed_counts_nothing_by_half(house: House) -> None:
-    with closing(Writer(house.workspace.spool, "w0")) as writer:
-        for event in house.events(random.Random(3), 50):
-            writer.append(event)
-        house.clock.advance(HOUR // 2)
-        with house.ingest() as (ingest, observer):
-            ingest.turn()
-            ingest.seal_due(everything=True)
-            expected = house.seen(observer)
-        with house.ingest() as (ingest, observer):
-            events = ingest._events
-
-            class Away:
-                def query(self, *_: object) -> list[dict[str, Any]]:
-                    raise WorkspaceUnusable("a file is missing")
-
-            ingest._events = Away()
-            with pytest.raises(WorkspaceUnusable):
-                ingest.turn()
-            ingest._events = events
-            ingest.turn()
-            assert house.seen(observer) == expected
-
-
+@pytest.mark.parametrize("fails", ["reading", "counting"])
 def test_a_start_whose_recount_fails_begins_anew_at_the_next_turn(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     with closing(Writer(house.workspace.spool, "w0")) as writer:
-        for event in house.events(random.Random(4), 50):
-            writer.append(event)
-        house.clock.advance(HOUR // 2)
-        with house.ingest() as (ingest, observer):
+        house.appended(house.events(random.Random(4), 50), writer)
+        house.clock.advance(HOUR)
+        with house.engine() as (ingest, observer, _):
             ingest.turn()
             ingest.seal_due(everything=True)
-            expected = house.seen(observer)
-        with house.ingest() as (ingest, observer):
+            expected = observer.batch("help", house.clock.now())
+            assert expected is not None
+        with house.engine() as (ingest, observer, controller):
             fed: list[SpoolEvent] = []
 
             def breaks(event: SpoolEvent) -> None:
@@ -301,80 +325,63 @@ def test_a_start_whose_recount_fails_begins_anew_at_the_next_turn(
                     raise OverflowError("too large")
                 Observer.feed(observer, event)
 
+            def away(*_: object) -> None:
+                raise WorkspaceUnusable("a file is missing")
+
             with monkeypatch.context() as failing:
-                failing.setattr(observer, "feed", breaks)
-                with pytest.raises(OverflowError):
+                if fails == "reading":
+                    failing.setattr(reading, "_pages", away)
+                else:
+                    failing.setattr(observer, "feed", breaks)
+                with pytest.raises((OverflowError, WorkspaceUnusable)):
                     ingest.turn()
-            assert observer.observe("help", 0, now=house.clock.now()) is None
+            assert not observer.follows("help", house.rollout.id)
+            assert controller.tick("help") is None
+            assert house.batches() == []
             ingest.turn()
-            assert house.seen(observer) == expected
+            assert observer.batch("help", house.clock.now()) == expected
 
 
-def test_a_tick_that_lost_the_race_does_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
-        for event in house.events(random.Random(2), 120):
-            writer.append(event)
-        house.clock.advance(HOUR // 2)
-        ingest.turn()
-        heartbeats = Heartbeats(house.workspace.run)
-        controller = Controller(house.context, observer, heartbeats, lag=lambda: 0, lost=lambda: 0)
-        assert controller.use_cases() == ["help"]
-
-        def slow(*given: Any, **named: Any) -> Decision:
-            house.run("pause", use_case="help", reason="somebody was quicker")
-            return decide(*given, **named)
-
-        with monkeypatch.context() as patch:
-            patch.setattr("pilotage.rollout.controller.decide", slow)
-            assert controller.tick("help") is None
-        before = house.run("ledger")["entries"]
-        assert [entry["action"] for entry in before][-1] == "pause"
-        assert controller.tick("help") is not None
-        assert controller.tick("help") is None
-        assert len(house.run("ledger")["entries"]) == len(before) + 1
-
-
-def test_records_that_were_lost_hold_a_rollout(house: House) -> None:
-    lost = 0
-    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
-        heartbeats = Heartbeats(house.workspace.run)
-        controller = Controller(house.context, observer, heartbeats, lag=lambda: 0, lost=lambda: lost)
+def test_records_that_were_lost_hold_a_rollout(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pilotage.rollout.controller.SAY_SECONDS", 0.0)
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.engine() as (ingest, _, controller):
         ingest.turn()
         assert controller.tick("help") is None
-        for event in house.events(random.Random(2), 120):
-            writer.append(event)
-        house.clock.advance(HOUR // 2)
-        ingest.turn()
-        lost = 3
+        house.appended(house.events(random.Random(2), 120, error=0.0), writer)
+        house.clock.advance(HOUR)
+        house.lost = 3
         for _ in range(3):
+            ingest.turn()
             assert controller.tick("help") is None
-        lost = 0
+        with house.store.read() as tx:
+            shown = progress(tx, house.rollout)
+        assert shown is not None
+        assert "3 records could not be written" in shown.reason
+        assert house.rollout.step == 0
+        house.lost = 0
         decision = controller.tick("help")
         assert decision is not None
-        assert decision.detail["looks"]
+        assert decision.action is Action.ADVANCE
 
 
 def test_only_a_tick_that_came_to_its_end_is_a_heartbeat(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    heartbeats = Heartbeats(house.workspace.run)
-    lag = 0
-    with closing(Writer(house.workspace.spool, "w0")) as writer, house.ingest() as (ingest, observer):
-        controller = Controller(house.context, observer, heartbeats, lag=lambda: lag, lost=lambda: 0)
+    heard, rollout = house.beats.heard, house.rollout.id
+    with closing(Writer(house.workspace.spool, "w0")) as writer, house.engine() as (ingest, _, controller):
         controller.tick("help")
-        assert heartbeats.heard(house.rollout) is None  # not followed yet, so not watched
+        assert heard(rollout) is None  # not followed yet, so not watched
         ingest.turn()
         controller.tick("help")
-        first = heartbeats.heard(house.rollout)
+        first = heard(rollout)
         assert first is not None
         # What is counted is old: so far the rollout was watched, and no further.
-        lag = 3600 * SECOND
+        house.lag = 3600 * SECOND
         controller.tick("help")
-        behind = heartbeats.heard(house.rollout)
+        behind = heard(rollout)
         assert behind is not None
         assert behind < first
-        lag = 0
-        for event in house.events(random.Random(2), 120):
-            writer.append(event)
-        house.clock.advance(HOUR // 2)
+        house.lag = 0
+        house.appended(house.events(random.Random(2), 120, error=0.0), writer)
+        house.clock.advance(HOUR)
         ingest.turn()
 
         def full(*_: Any) -> None:
@@ -384,13 +391,13 @@ def test_only_a_tick_that_came_to_its_end_is_a_heartbeat(house: House, monkeypat
             patch.setattr("pilotage.rollout.controller.record_decision", full)
             with pytest.raises(WorkspaceUnusable):
                 controller.tick("help")
-        assert heartbeats.heard(house.rollout) == behind
+        assert heard(rollout) == behind
         assert controller.tick("help") is not None
-        again = heartbeats.heard(house.rollout)
+        again = heard(rollout)
         assert again is not None
         assert again > first
         assert controller.use_cases() == ["help"]
-        assert heartbeats.heard(house.rollout) == again
+        assert heard(rollout) == again
         house.run("rollback", use_case="help")
         assert controller.use_cases() == []
-        assert heartbeats.heard(house.rollout) is None
+        assert heard(rollout) is None

@@ -8,11 +8,16 @@ import signal
 import stat
 import subprocess
 import threading
-import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from pilotage.decision.batch import Batch
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.workspace import Workspace
 from tests.integration.control_rig import Reply, Serving, ask, children, pilotage, serving, write_use_case
 from tests.integration.gateway_rig import Provider, until
 
@@ -85,18 +90,28 @@ def test_a_killed_control_process_comes_back_with_the_same_numbers(tmp_path: Pat
             # The gateway does not need it.
             serve(more, value=float(more == 60))
         until(lambda: _answers(server))
-        serve(79, value=1)
-        # The next candidate's unit brings the third look; let everything before it be counted first.
-        while len(units["after"]) < 80:
-            time.sleep(1)
-            serve(min(80, len(units["after"]) + 1), value=0)
-        until(lambda: server.rollout["readings"]["resolved"]["look"] == 2)
-        entries = server.command("ledger", use_case="help")["entries"]
-        counted = [entry for entry in entries if entry["action"] == "hold"][-1]["detail"]["observation"]
-        stratum = counted["metrics"]["resolved"][0]
-        for arm, variant in (("baseline", "before"), ("candidate", "after")):
-            assert (stratum[arm]["units"], stratum[arm]["total"]) == (len(units[variant]), sum(units[variant]))
+        serve(80, value=0)
+        came = {variant: (int(sum(values)), int(len(values) - sum(values))) for variant, values in units.items()}
+        until(lambda: _counted(server) == [came["before"], came["after"]])
+        # What is shown follows within seconds, and is what was counted.
+        until(lambda: server.rollout["readings"]["resolved"]["units"] == 80)
+        shown = server.rollout["shown"]
+        rollout = server.rollout
+        assert shown["exposed"] == {rollout["baseline"]: len(units["before"]), rollout["candidate"]: 80}
+        assert (shown.get("late", 0), shown.get("moved", 0)) == (0, 0)
+        assert server.rollout["readings"]["resolved"]["against"] == len(units["before"])
         server.command("ledger_verify")
+
+
+def _counted(server: Serving) -> list[tuple[int, ...]]:
+    """Return (successes, failures) by arm that all recorded batches of the one rollout add up to."""
+    sums = [(0, 0), (0, 0)]
+    with closing(SqliteStore(Workspace(server.workspace).state)) as store, store.read() as tx:
+        for _, _, body, _ in tx.batches.read(server.rollout["id"]):
+            for cell in msgspec.msgpack.decode(body, type=Batch).metrics.get("resolved", ()):
+                (yes, no), (more, fewer) = sums[cell.arm], cell.sums
+                sums[cell.arm] = (yes + more, no + fewer)
+    return [*sums]
 
 
 def _answers(server: Serving) -> bool:

@@ -15,14 +15,20 @@ import pytest
 from pilotage import access
 from pilotage.access import Actor, Role
 from pilotage.clock import HOUR, FrozenClock
-from pilotage.decision.observation import ArmCounts, Observation, Stratum
-from pilotage.decision.transition import decide
+from pilotage.decision.batch import Batch, Cell
+from pilotage.decision.method import method_of
+from pilotage.decision.observation import Observation
+from pilotage.decision.statistics import Statistics, after, begin
+from pilotage.decision.transition import decide, worth_recording
 from pilotage.decision.verdict import judged
 from pilotage.errors import Conflict, Denied, FaultyFile, GateClosed, NotFound, Refused, WrongCall
+from pilotage.governance.batches import Link
 from pilotage.governance.commands import COMMANDS, Context, Reach, record_decision, run
+from pilotage.governance.decisions import Seen
+from pilotage.governance.progress import standing_of
 from pilotage.governance.standing import Standing, standing
 from pilotage.spec.route import Route
-from pilotage.status import Action, Stage
+from pilotage.status import Action, Decision, Stage
 from pilotage.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -51,6 +57,7 @@ minimum_effect = 0.02
 kind = "duration"
 direction = "down"
 high = 60
+minimum_effect = 2
 
 [variants.faq]
 upstream = "search"
@@ -71,6 +78,7 @@ canary = 1
 [rollout]
 steps = [{ share = 10 }, { share = 50, demands = ["prove"] }]
 minimum_units = 50
+minimum_duration = "0s"
 """
 CASE = json.dumps({"id": "a1", "text": "Where is my parcel?", "required": [["tracking"]]})
 FOLDER = {
@@ -150,34 +158,53 @@ def to_canary(context: Context, *changes: tuple[str, str]) -> None:
     do(context, "promote", use_case="support")
 
 
-def observe(context: Context, *, good: bool = True) -> Observation:
+def shown(context: Context, *, good: bool = True) -> Statistics:
     """A thousand units a side at the present step: everything proved, or every second request an error."""
     found = stands(context)
     rollout = found.status.rollout
     assert rollout is not None
-    clean = ArmCounts(1000, 1000, 0.0, 0.0)
-    better = ArmCounts(1000, 1000, 700.0, 700.0), ArmCounts(1000, 1000, 500.0, 500.0)
-    metrics: dict[str, tuple[Stratum, ...]] = {
-        name: tuple(Stratum(step, clean, clean) for step in range(rollout.step + 1)) for name in judged(found.spec)
-    }
-    for name, (candidate, baseline) in {"resolved": better, "wait": (fast(10.0), fast(20.0))}.items():
-        metrics[name] = (Stratum(0, baseline, candidate),)
-    if not good:
-        metrics["errors"] = (Stratum(0, clean, better[1]),)
-    return Observation(rollout=rollout.id, at=context.clock.now(), metrics=metrics)
+    rates = {"resolved": (500, 700), "errors": (0, 0 if good else 500)}
+    statistics = begin(found.spec, rollout)
+    metrics: dict[str, tuple[Cell, ...]] = {}
+    for name, metric in judged(found.spec).items():
+        ones = rates.get(name, (0, 0))
+        cells = []
+        for arm in range(1 + len(rollout.candidates)):
+            values = [(20 - 10 * bool(arm)) * 1_000_000] * 1000
+            if metric.kind == "binary":
+                ones_here = ones[min(arm, 1)]
+                values = [1_000_000] * ones_here + [0] * (1000 - ones_here)
+            cells.append(Cell(rollout.generation, rollout.generation, arm, method_of(metric).gather(values)))
+        metrics[name] = tuple(cells)
+    arms = len(rollout.candidates)
+    each = round(1000 * rollout.share / (1_000_000 - rollout.share) / arms)
+    exposed = tuple((rollout.generation, arm, each if arm else 1000) for arm in range(1 + arms))
+    batch = Batch(at=context.clock.now(), exposed=exposed, metrics=metrics, heard=("resolved", "wait"))
+    return after(statistics, batch, found.spec, rollout)
 
 
-def fast(mean: float) -> ArmCounts:
-    return ArmCounts(1000, 1000, 1000 * mean, 1000 * (mean * mean + 4.0))
+def judge(context: Context, statistics: Statistics) -> tuple[Decision, Seen]:
+    found = stands(context)
+    rollout = found.status.rollout
+    assert rollout is not None
+    with context.store.read() as tx:
+        approvals = tx.approvals.of("support")
+    seen = Seen(Link(), Observation(rollout=rollout.id, at=context.clock.now()), approvals)
+    decision = decide(found.spec, found.status, statistics, seen.observation, approvals, context.clock.now())
+    return decision, seen
 
 
 def tick(context: Context, *, good: bool = True) -> Action:
-    found = stands(context)
-    observation = observe(context, good=good)
-    with context.store.read() as tx:
-        approvals = tx.approvals.of("support", release=found.status.candidate)
-    decision = decide(found.spec, found.status, observation, approvals, context.clock.now())
-    record_decision(context, found.status, decision, observation)
+    found, statistics = stands(context), shown(context, good=good)
+    decision, seen = judge(context, statistics)
+    assert found.status.rollout is not None
+    if worth_recording(decision):
+        with context.store.write() as tx:
+            record_decision(tx, found.status, decision, seen)
+    else:
+        with context.store.write() as tx:
+            standing_json = standing_of(found.spec, found.status.rollout, statistics, decision)
+            tx.batches.keep(found.status.rollout.id, statistics.seq, b"", standing_json)
     return decision.action
 
 
@@ -385,17 +412,6 @@ def test_a_person_may_take_the_last_step_once_its_gate_is_open(context: Context)
     assert stands(context).status.live == candidate
 
 
-def test_the_ledger_holds_what_a_decision_was_made_on(context: Context) -> None:
-    to_canary(context)
-    found, observation = stands(context), observe(context)
-    decision = decide(found.spec, found.status, observation, [], context.clock.now())
-    record_decision(context, found.status, decision, observation)
-    detail = do(context, "ledger", newest=1)["entries"][0]["detail"]
-    again = msgspec.convert(detail["observation"], Observation)
-    assert decide(found.spec, found.status, again, [], decision.at) == decision
-    assert detail["reason"] == decision.reason
-
-
 def test_harm_rolls_back_and_the_release_stays_ended(context: Context) -> None:
     to_canary(context)
     live = stands(context).status.live
@@ -410,12 +426,12 @@ def test_harm_rolls_back_and_the_release_stays_ended(context: Context) -> None:
 
 def test_a_lost_race_does_nothing(context: Context) -> None:
     to_canary(context)
-    found, observation = stands(context), observe(context)
-    decision = decide(found.spec, found.status, observation, [], context.clock.now())
+    found = stands(context)
+    decision, seen = judge(context, shown(context))
     do(context, "pause", use_case="support", reason="a public holiday")
     before = stands(context)
-    with pytest.raises(Conflict, match="decided on version"):
-        record_decision(context, found.status, decision, observation)
+    with pytest.raises(Conflict, match="decided on version"), context.store.write() as tx:
+        record_decision(tx, found.status, decision, seen)
     assert stands(context) == before
     assert actions(context)[-1] == "pause"
 
@@ -523,6 +539,134 @@ def test_the_analysis_of_harm_is_a_failure(context: Context) -> None:
     assert (found["verdict"], found["release"], found["phase"]) == ("fail", candidate, "rolled_back")
     assert found["metrics"]["errors"]["verdict"] == "fail"
     assert found["says"].startswith("Rolled back")
+
+
+# Several candidates.
+
+RIVAL = (
+    ('candidate = "model"', 'candidate = "model"\nrivals = ["bold"]'),
+    ("[evaluation]", '[variants.bold]\nupstream = "openai"\nmodel = "bold"\n\n[evaluation]'),
+)
+
+
+def rivals_to_canary(context: Context, *changes: tuple[str, str]) -> tuple[str, str]:
+    do(context, "apply", **folder(**{old: (old, new) for old, new in (*RIVAL, *changes)}))
+    candidates = stands(context).status.candidates
+    do(context, "promote", use_case="support")
+    for measure, low, high in (("quality_difference", 0.1, 0.2), ("replay_errors", 0.0, 0.01)):
+        for release in candidates:
+            with pytest.raises(GateClosed, match=rf"{release.split('/')[1].split('@')[0]}: {measure} \(missing\)"):
+                do(context, "promote", use_case="support")
+            proved(context, measure, low, high, release=release)
+        if measure == "replay_errors":
+            assert do(context, "approve", OTHER, use_case="support")["given"] == 1
+        do(context, "promote", use_case="support")
+    lead, rival = candidates
+    return lead, rival
+
+
+def test_rivals_go_the_same_way_and_one_is_promoted(context: Context) -> None:
+    lead, rival = rivals_to_canary(context)
+    split = route(context).allocation
+    assert split is not None
+    assert (split.candidate, split.rivals, split.out, split.share) == (lead, (rival,), (), 100_000)
+    assert [entry["detail"]["release"] for entry in told(context, "approve")] == [lead, rival]
+    assert tick(context) is Action.ADVANCE
+    shown_now = do(context, "analysis", use_case="support")
+    assert (shown_now["release"], set(shown_now["rivals"])) == (lead, {rival})
+    assert tick(context) is Action.PROMOTE
+    status = stands(context).status
+    assert (status.live, status.candidates, status.stage) == (lead, (), Stage.PRODUCTION)
+    assert [(ended.release, ended.how) for ended in status.ended] == [(lead, "promoted"), (rival, "not_chosen")]
+    assert do(context, "ledger_verify")["ok"] is True
+    assert (
+        do(context, "apply", **folder(**{old: (old, new) for old, new in (*RIVAL, ANOTHER_BUDGET)}))["candidate"] == ""
+    )
+    # Who was not chosen did not fail: named again in another place, it tries again.
+    alone = (('candidate = "model"', 'candidate = "bold"'), RIVAL[1])
+    again = do(context, "apply", **folder(**{old: (old, new) for old, new in alone}))
+    assert (again["candidate"], again["rivals"], again["stage"]) == (rival, [], "concept")
+
+
+def test_each_candidate_is_measured_by_its_name(context: Context) -> None:
+    do(context, "apply", **folder(**dict(zip("ab", RIVAL, strict=True))))
+    lead, rival = stands(context).status.candidates
+    plans = {name: do(context, "evaluation_plan", use_case="support", **name_of) for name, name_of in _NAMED.items()}
+    assert {name: plan["candidate"] for name, plan in plans.items()} == {"": lead, "model": lead, "bold": rival}
+    with pytest.raises(Refused, match="faq is no candidate of support"):
+        do(context, "evaluation_plan", use_case="support", variant="faq")
+
+
+_NAMED = {"": {}, "model": {"variant": "model"}, "bold": {"variant": "bold"}}
+
+
+def told(context: Context, action: str) -> list[dict[str, Any]]:
+    return [entry for entry in do(context, "ledger")["entries"] if entry["action"] == action]
+
+
+def test_who_drops_out_gives_its_place_to_its_rival(context: Context) -> None:
+    lead, rival = rivals_to_canary(context)
+    found = stands(context)
+    drop = Decision(action=Action.DROP, reason="worse", at=context.clock.now(), detail={"release": lead})
+    _, seen = judge(context, shown(context))
+    with context.store.write() as tx:
+        record_decision(tx, found.status, drop, seen)
+    status = stands(context).status
+    assert (status.candidate, status.rivals, status.stage) == (rival, (), Stage.CANARY)
+    split = route(context).allocation
+    assert split is not None
+    assert (split.candidate, split.rivals, split.out, split.generation) == (lead, (rival,), (lead,), 2)
+    analysed = do(context, "analysis", use_case="support")
+    assert (analysed["release"], analysed["rivals"]) == (rival, {lead: "rolled_back"})
+    (listed,) = do(context, "status", use_case="support")["use_cases"]
+    assert (listed["candidate"], listed["rollout"]["out"]) == (rival, {lead: "rolled_back"})
+    assert do(context, "ledger_verify")["ok"] is True
+    do(context, "rollback", use_case="support")
+    assert stands(context).status.candidates == ()
+
+
+def test_a_yes_is_to_all_that_are_on_their_way(context: Context) -> None:
+    do(context, "apply", **folder())
+    assert do(context, "approve", OTHER, use_case="support")["given"] == 1
+    do(context, "apply", ADMIN, **folder(**dict(zip("ab", RIVAL, strict=True))))
+    lines = do(context, "promote", use_case="support", dry_run=True)["gate"]["criteria"]
+    assert "approvals" not in {line["name"] for line in lines}
+    again = do(context, "approve", OTHER, use_case="support")
+    assert (again["given"], len(again["rivals"])) == (1, 1)
+    with pytest.raises(Denied, match="approved this already"):
+        do(context, "approve", OTHER, use_case="support")
+    with pytest.raises(Denied, match="nobody approves their own release"):
+        do(context, "approve", ADMIN, use_case="support")
+
+
+# What a pause does.
+
+
+def test_a_resumption_pardons_the_split_as_it_was_then(context: Context) -> None:
+    to_canary(context)
+    found = stands(context)
+    assert found.status.rollout is not None
+    statistics = shown(context)
+    broken = msgspec.structs.replace(
+        statistics,
+        exposures=msgspec.structs.replace(
+            statistics.exposures, splits=(statistics.exposures.splits[0].update(900, 1000, 0.1),)
+        ),
+    )
+    decision, seen = judge(context, broken)
+    assert decision.action is Action.PAUSE
+    with context.store.write() as tx:
+        record_decision(tx, found.status, decision, seen)
+    later = broken.exposures.splits[0].update(900, 1000, 0.1)
+    worse = msgspec.structs.replace(broken, exposures=msgspec.structs.replace(broken.exposures, splits=(later,)))
+    held = judge(context, worse)[0]
+    assert held.action is Action.HOLD
+    with context.store.write() as tx:
+        tx.batches.keep(found.status.rollout.id, 1, b"", standing_of(found.spec, found.status.rollout, worse, held))
+    do(context, "resume", use_case="support", reason="repaired")
+    assert judge(context, worse)[0].action is Action.ADVANCE
+    still = msgspec.structs.replace(worse.exposures, splits=(later.update(900, 1000, 0.1),))
+    assert judge(context, msgspec.structs.replace(worse, exposures=still))[0].action is Action.PAUSE
 
 
 # Approvals and evidence.
@@ -684,6 +828,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "status": {},
     "ledger": {},
     "ledger_verify": {},
+    "ledger_replay": {"seq": 1},
     "keys_list": {},
 }
 
@@ -838,7 +983,7 @@ def _at_staging(context: Context) -> None:
         (_ready, lambda context: do(context, "apply", **folder(a=ANOTHER_GOAL)), 10),
         (_ready, lambda context: do(context, "promote", use_case="support"), 3),
         (_at_staging, lambda context: do(context, "promote", use_case="support"), 3),
-        (to_canary, tick, 3),
+        (to_canary, tick, 4),
         (to_canary, lambda context: do(context, "rollback", use_case="support"), 3),
         (_ready, lambda context: do(context, "approve", OTHER, use_case="support"), 2),
         (_ready, lambda context: proved(context, "quality", 0.1, 0.2), 2),

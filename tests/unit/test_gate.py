@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from pilotage.clock import SECOND
+from pilotage.clock import DAY, SECOND
+from pilotage.decision.approval import step_stage
 from pilotage.decision.charter import CHECKS
-from pilotage.decision.demands import step_stage
 from pilotage.decision.gate import gate, measured_criteria, next_stage
 from pilotage.decision.verdict import Verdict, guardrails, of_evidence
 from pilotage.records import Approval, Evidence
@@ -21,6 +21,7 @@ from pilotage.status import Reading, RolloutStatus, Stage, UseCaseStatus
 
 NOW = 1_790_000_000 * SECOND
 LIVE, CANDIDATE = "support/faq@000000000000", "support/model@111111111111"
+RIVAL = "support/bold@222222222222"
 BARE: dict[str, Any] = {
     "name": "support",
     "owner": "Ada",
@@ -45,9 +46,15 @@ def use_case(tables: dict[str, Any], **more: Any) -> UseCase:
     return UseCase.model_validate({**tables, **more})
 
 
-def status_of(spec: UseCase, stage: Stage, live: str = LIVE) -> UseCaseStatus:
+def status_of(spec: UseCase, stage: Stage, live: str = LIVE, rivals: tuple[str, ...] = ()) -> UseCaseStatus:
     return UseCaseStatus(
-        use_case="support", charter=spec.charter, version=1, live=live, candidate=CANDIDATE, stage=stage
+        use_case="support",
+        charter=spec.charter,
+        version=1,
+        live=live,
+        candidate=CANDIDATE,
+        rivals=rivals,
+        stage=stage,
     )
 
 
@@ -86,13 +93,13 @@ def test_a_full_charter_opens_the_gate_into_poc(tier: str) -> None:
 
 
 def test_what_is_missing_is_named_as_the_key_to_write() -> None:
-    spec = use_case(BARE, tier="high", goals={"resolved": {"today": 0.5}}, guardrails={"slow": {"direction": "down"}})
+    spec = use_case(BARE, tier="high", goals={"resolved": {"today": 0.5}}, guardrails={})
     door = gate(spec, status_of(spec, Stage.CONCEPT), Stage.POC, evidence=[], approvals=[], now=NOW)
     opens = {criterion.name: criterion.opens_with for criterion in door.closed_by}
     assert not door.open
     assert opens["objective"] == "Write objective in usecase.toml."
     assert opens["goal_levels"] == "Write goals.resolved.target and goals.resolved.minimum_effect in usecase.toml."
-    assert opens["guardrails"] == "Write guardrails.slow.margin in usecase.toml."
+    assert opens["guardrails"] == "Write [guardrails.NAME] with a margin in usecase.toml."
     assert opens["data"] == "Write data.sources, data.rights and data.personal_data in usecase.toml."
     assert opens["approvers"] == "Write approvals.canary = 1 and approvals.production = 1 in usecase.toml."
 
@@ -226,14 +233,19 @@ def test_tier_high_always_asks_for_somebodys_yes(stage: Stage) -> None:
     assert verdict("limited") is None
 
 
-def reading(*, step: int = 0, **more: bool) -> Reading:
-    return Reading(look=3, at=NOW, step=step, units=200, against=200, value=0.03, low=0.01, high=0.05, **more)
+def reading(*, step: int = 0, here: int = 200, value: float = 0.03, **more: bool) -> Reading:
+    return Reading(
+        at=NOW, step=step, units=200, against=200, here=here, value=value, low=value - 0.02, high=value + 0.02, **more
+    )
 
 
-def production(spec: UseCase, readings: dict[str, Reading], *approvals: Approval, step: int = 0) -> dict[str, str]:
+def rolling(
+    spec: UseCase, readings: dict[str, Reading], *, step: int = 0, rivals: tuple[str, ...] = ()
+) -> UseCaseStatus:
     rollout = RolloutStatus(
         id="r1",
         candidate=CANDIDATE,
+        rivals=rivals,
         baseline=LIVE,
         shares=tuple(round(step.share * 10_000) for step in spec.rollout.steps),
         started=NOW,
@@ -241,8 +253,15 @@ def production(spec: UseCase, readings: dict[str, Reading], *approvals: Approval
         step=step,
         readings=readings,
     )
-    status = msgspec.structs.replace(status_of(spec, Stage.CANARY), rollout=rollout)
-    door = gate(spec, status, Stage.PRODUCTION, evidence=[], approvals=approvals, now=NOW)
+    return msgspec.structs.replace(status_of(spec, Stage.CANARY, rivals=rivals), rollout=rollout)
+
+
+def production(
+    spec: UseCase, readings: dict[str, Reading], *approvals: Approval, step: int = 0, now: int = NOW + DAY
+) -> dict[str, str]:
+    status = rolling(spec, readings, step=step)
+    door = gate(spec, status, Stage.PRODUCTION, evidence=[], approvals=approvals, now=now)
+    assert door.release == CANDIDATE
     return {criterion.name: criterion.verdict.value for criterion in door.criteria}
 
 
@@ -257,8 +276,11 @@ def test_the_gate_into_production_is_the_rollout_itself() -> None:
         "resolved": "missing",
     }
     readings = {"slow": reading(step=1, proved=True), "fallbacks": reading(step=1), "resolved": reading(futile=True)}
+    harmed = {**readings, "errors": reading(step=1, harmed=True)}
     assert production(spec, {**readings, "errors": reading(harmed=True)}, step=1)["rollout"] == "inconclusive"
-    assert production(spec, {**readings, "errors": reading(step=1, harmed=True)}, step=1) == {
+    assert production(spec, {**harmed, "slow": reading(step=1, here=49)}, step=1)["rollout"] == "inconclusive"
+    assert production(spec, harmed, step=1, now=NOW + DAY - 1)["rollout"] == "inconclusive"
+    assert production(spec, harmed, step=1) == {
         "rollout": "pass",
         "slow": "pass",
         "errors": "fail",
@@ -280,6 +302,51 @@ def test_the_last_step_may_demand_a_yes_of_its_own() -> None:
     assert production(spec, readings)["rollout"] == "inconclusive"
     stage = step_stage(RolloutStatus(id="r1", candidate="", baseline="", shares=(1,), started=0, step_since=0))
     assert production(spec, readings, yes(spec, "key:b", stage))["rollout"] == "pass"
+
+
+def test_before_the_last_gate_every_candidate_must_pass_by_name() -> None:
+    spec = use_case(FULL, tier="minimal", approvals={"staging": 1})
+    status = status_of(spec, Stage.POC, rivals=(RIVAL,))
+    mine = fact(spec, "quality_difference", 0.1, 0.2)
+    other = fact(spec, "quality_difference", -0.1, 0.2, release=RIVAL)
+    given = [yes(spec, "key:a", "staging"), msgspec.structs.replace(yes(spec, "key:b", "staging"), release=RIVAL)]
+    door = gate(spec, status, Stage.STAGING, evidence=[mine, other], approvals=given, now=NOW)
+    assert [(line.name, line.verdict) for line in door.criteria] == [
+        ("model: quality_difference", Verdict.PASS),
+        ("model: cost", Verdict.MISSING),
+        ("bold: quality_difference", Verdict.INCONCLUSIVE),
+        ("bold: cost", Verdict.MISSING),
+        ("approvals", Verdict.MISSING),
+    ]
+    assert door.criteria[1].opens_with == "Run `pilotage evaluate support --variant model`."
+    assert door.criteria[2].says.startswith("bold: quality_difference is 5.0 points")
+    assert door.criteria[4].says == "0 of 1 person approved these releases for staging."
+    both = [*given, msgspec.structs.replace(yes(spec, "key:a", "staging"), release=RIVAL)]
+    again = gate(spec, status, Stage.STAGING, evidence=[mine, other], approvals=both, now=NOW)
+    assert again.criteria[4].verdict is Verdict.PASS
+    assert len(judge(spec, Stage.POC)) == len(
+        gate(spec, status, Stage.POC, evidence=[], approvals=[], now=NOW).criteria
+    )
+
+
+def test_into_production_goes_the_best_for_which_the_gate_is_open() -> None:
+    spec = use_case(FULL, rollout={"steps": [{"share": 60, "demands": ["prove"]}]}, approvals={})
+    status = rolling(spec, {}, rivals=(RIVAL,))
+    names = [*guardrails(spec), "resolved"]
+    proved = {name: reading(proved=True) for name in names}
+    better = {**proved, "resolved": reading(value=0.05, proved=True)}
+    open_yet = {**better, "slow": reading()}
+
+    def door(mine: dict[str, Reading], other: dict[str, Reading]) -> tuple[bool, str]:
+        shown = {CANDIDATE: mine, RIVAL: other}
+        found = gate(spec, status, Stage.PRODUCTION, evidence=[], approvals=[], now=NOW + DAY, readings=shown)
+        assert all(line.name.startswith(("model: ", "bold: ")) for line in found.criteria)
+        return found.open, found.release
+
+    assert door(proved, better) == (True, RIVAL)
+    assert door(proved, proved) == (True, CANDIDATE)
+    assert door(proved, open_yet) == (True, CANDIDATE)
+    assert door({}, open_yet) == (False, RIVAL)
 
 
 def test_errors_and_fallbacks_are_always_guarded() -> None:

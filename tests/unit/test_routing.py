@@ -10,6 +10,9 @@ from pilotage.spec.route import Allocation, Route
 
 BASELINE = Release(use_case="support", variant="faq", upstream=UpstreamAddress(kind="search"))
 CANDIDATE = Release(use_case="support", variant="assistant", upstream=UpstreamAddress(kind="openai"), model="m")
+RIVALS = tuple(
+    Release(use_case="support", variant=name, upstream=UpstreamAddress(kind="openai"), model="m") for name in ("b", "c")
+)
 TABLE = RoutingTable({}, [])
 
 
@@ -77,6 +80,57 @@ def test_a_blind_rollout_gives_everybody_the_baseline_and_says_that_it_did() -> 
     assert blind.assign(a_route(MILLION), "") == TABLE.assign(a_route(MILLION), "")
     split = Allocation(rollout="r1", baseline="", candidate=CANDIDATE.reference, step=0, share=MILLION, generation=1)
     assert blind.assign(msgspec.structs.replace(a_route(None), allocation=split), "unit") is None
+
+
+def a_route_of_three(share: int, *out: str) -> Route:
+    route = a_route(share)
+    assert route.allocation is not None
+    split = msgspec.structs.replace(route.allocation, rivals=tuple(rival.reference for rival in RIVALS), out=out)
+    more = {rival.reference: rival for rival in RIVALS}
+    return msgspec.structs.replace(route, allocation=split, releases={**route.releases, **more})
+
+
+def assigned(route: Route, table: RoutingTable = TABLE) -> dict[str, str]:
+    found = {}
+    for n in range(6_000):
+        assignment = table.assign(route, f"u{n}")
+        assert assignment is not None
+        assert assignment.arm == ("baseline" if assignment.reference == BASELINE.reference else "candidate")
+        found[f"u{n}"] = assignment.reference
+    return found
+
+
+def test_several_candidates_part_the_share_equally() -> None:
+    counts: dict[str, int] = {}
+    for reference in assigned(a_route_of_three(750_000)).values():
+        counts[reference] = counts.get(reference, 0) + 1
+    names = {BASELINE.reference, CANDIDATE.reference, *(rival.reference for rival in RIVALS)}
+    assert set(counts) == names
+    # Five standard deviations of a binomial count.
+    assert all(abs(count - 1_500) < 5 * (6_000 * 0.25 * 0.75) ** 0.5 for count in counts.values())
+
+
+def test_each_candidate_owns_a_part_and_the_first_of_it() -> None:
+    share, everybody = 400_000, assigned(a_route_of_three(400_000))
+    owners = (CANDIDATE.reference, *(rival.reference for rival in RIVALS))
+    for unit, reference in everybody.items():
+        part, place = divmod(position("r1", unit) * 3, MILLION)
+        assert reference == (owners[part] if place < share else BASELINE.reference)
+    more = assigned(a_route_of_three(600_000))
+    assert all(more[unit] == reference for unit, reference in everybody.items() if reference != BASELINE.reference)
+
+
+def test_who_is_out_gives_its_units_to_the_baseline_alone() -> None:
+    before, gone = assigned(a_route_of_three(600_000)), RIVALS[0].reference
+    later = assigned(a_route_of_three(600_000, gone))
+    assert gone not in later.values()
+    for unit, reference in before.items():
+        assert later[unit] == (BASELINE.reference if reference == gone else reference)
+
+
+def test_while_blind_no_candidate_is_served() -> None:
+    blind = RoutingTable({}, [], frozenset({"r1"}))
+    assert set(assigned(a_route_of_three(600_000), blind).values()) == {BASELINE.reference}
 
 
 def test_nothing_serves_before_something_is_live() -> None:

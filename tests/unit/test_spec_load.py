@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pilotage.clock import HOUR
 from pilotage.errors import FaultyFile
 from pilotage.spec import snapshot
 from pilotage.spec.folder import Folder
@@ -112,6 +113,7 @@ quality = {}
         ("usecase.toml:10", "'resolved' is already one of the goals"),
         ("usecase.toml:11", "'6 hours' is not a duration"),
         ("usecase.toml:12", "'errors' is what the gateway itself measures"),
+        ("usecase.toml:12", "a guardrail needs a margin"),
         ("usecase.toml:14", "write its three capital letters"),
         ("usecase.toml:15", "'openai' is built in"),
         ("usecase.toml:17", "credentials stand in this URL"),
@@ -158,6 +160,15 @@ quality = {}
         ),
         ("[goals.a]\nkind = 'rating'\nlow = 5\nhigh = 1\nsilence = 3", "low (5) must be below high (1)"),
         ("[guardrails.slow]\nsource = 'slow'", "needs a limit"),
+        ("[guardrails.slow]\nsource = 'errors'", "a guardrail needs a margin"),
+        ("[goals.a]\nmatures_after = '0s'", "final before anybody could answer; write how long answers take"),
+        ("[guardrails.a]\nmatures_after = '0s'", "final before anybody could answer"),
+        ("[signals.a]\nmatures_after = '0s'", "final before anybody could answer"),
+        ("[goals.a]\nsilence = 'none'", "goals.a.silence = 'none' leaves out who never answered"),
+        ("[rollout]\nbeta = 0", "rollout.beta = 0 must be above 0"),
+        ("[rollout]\nalpha = 1", "rollout.alpha = 1 must be below 0.5"),
+        ("[rollout]\nrisk_budget = 0", "rollout.risk_budget = 0 must be at least 1"),
+        ("[rollout]\nminimum_duration = 5", "is not a duration"),
         ("[guardrails.cost]\nsource = 'cost'", "set kind = 'money'"),
         ("[goals.approvals]", "choose another name"),
         ("[data]\npersonal_data = 'no'", "true or false, without quotes"),
@@ -189,8 +200,79 @@ def test_faults_say_what_would_be_right(extra: str, fault: str) -> None:
 
 
 def test_goals_without_numbers_are_for_the_gates_to_ask() -> None:
-    use_case = load(folder(TEN_LINES + "[goals.resolved]\n[guardrails.complaint]\n"))
+    use_case = load(folder(TEN_LINES + "[goals.resolved]\n"))
     assert use_case.goals["resolved"].minimum_effect is None
+
+
+def test_a_value_is_final_when_people_had_time_to_answer() -> None:
+    metrics = "[goals.a]\n[signals.b]\nsilence = 'none'\n[guardrails.errors]\nsource = 'errors'\nmargin = 0.1\n"
+    later = "[guardrails.slow]\nsource = 'slow'\nlimit = '4s'\nmargin = 0.1\nmatures_after = '2h'\n"
+    use_case = load(folder(TEN_LINES + metrics + later))
+    again = UseCase.model_validate(use_case.model_dump(mode="json"))
+    assert again == use_case
+    assert {name: metric.matures_after for name, metric in again.metrics.items()} == {
+        "a": HOUR,
+        "b": HOUR,
+        "errors": 0,
+        "slow": 2 * HOUR,
+    }
+    assert again.signals["b"].silence is None
+    assert again.charter == use_case.charter
+
+
+TWO_CANDIDATES = """\
+name = "support"
+owner = "Jane Doe"
+status_quo = "faq"
+candidate = "a"
+rivals = RIVALS
+[variants.faq]
+upstream = "openai"
+model = "m"
+[variants.a]
+upstream = "openai"
+model = "m"
+[variants.b]
+upstream = "openai"
+model = "m"
+"""
+
+
+def test_rivals_are_other_variants() -> None:
+    assert load(folder(TWO_CANDIDATES.replace("RIVALS", '["b"]'))).candidates == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("rivals", "fault"),
+    [
+        ('["c"]', "rivals names 'c', which is no variant"),
+        ('["b", "b"]', "rivals names 'b', which is a rival already"),
+        ('["a"]', "rivals names 'a', which is candidate already"),
+        ('["faq"]', "rivals names 'faq', which is status_quo already"),
+        ('"b"', "must be a list"),
+    ],
+)
+def test_faulty_rivals(rivals: str, fault: str) -> None:
+    found = faults(TWO_CANDIDATES.replace("RIVALS", rivals))
+    assert len(found) == 1
+    assert found[0].startswith("usecase.toml:5: ")
+    assert fault in found[0]
+
+
+def test_rivals_go_beside_a_candidate() -> None:
+    found = faults(TWO_CANDIDATES.replace("RIVALS", '["b"]').replace('candidate = "a"\n', ""))
+    assert found == [
+        "usecase.toml:4: rivals go beside a candidate, and there is none; name the first of them as candidate"
+    ]
+
+
+def test_what_is_to_be_proven_says_what_matters() -> None:
+    text = TWO_CANDIDATES.replace("RIVALS", "[]") + "[goals.resolved]\ntoday = 0.5\n"
+    (fault,) = faults(text)
+    assert fault.startswith("usecase.toml:15: goals.resolved has no minimum_effect, and a step of the rollout demands")
+    assert load(folder(text + "[rollout]\nsteps = [{ share = 5 }]\n")).goals["resolved"].minimum_effect is None
+    (fault,) = faults(text + "[rollout]\nsteps = [{ share = 5, demands = ['prove'] }]\n")
+    assert "minimum_effect" in fault
 
 
 @pytest.mark.parametrize(

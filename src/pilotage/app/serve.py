@@ -7,15 +7,17 @@ import logging
 import os
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pilotage.app.child import Child
 from pilotage.app.control import Handover
+from pilotage.clock import SystemClock, new_id
 from pilotage.console.visitors import new_token
 from pilotage.errors import Refused
+from pilotage.rollout import mandate
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Control, Workspace
@@ -63,11 +65,13 @@ def serve(
         workspace.clear_control()
         Heartbeats(workspace.run).retain(())
         # Opening it migrates an older schema, once and before anybody reads it.
-        SqliteStore(workspace.state).close()
+        with closing(SqliteStore(workspace.state)) as store:
+            mandate.free(store)
         gateway = stack.enter_context(_listen(host, port, "--port"))
         control = stack.enter_context(_listen(host, control_port, "--control-port"))
         token, link = new_token(), new_token()
-        handover = Handover(token=token, link=link, gateway=_url(gateway))
+        holder = f"{socket.gethostname()} {os.getpid()} {new_id(SystemClock())}"
+        handover = Handover(holder=holder, token=token, link=link, gateway=_url(gateway))
         shared = ["--workspace", str(workspace.path), "--clock", clock, "--log", log_level]
         children = [
             Child(f"worker w{number}", "pilotage.app.worker", [*shared, "--name", f"w{number}"], fd=gateway.fileno())

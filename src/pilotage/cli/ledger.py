@@ -48,6 +48,23 @@ def show(
 
 
 @app.command()
+def replay(
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=1, help="The entry of one of the controller's decisions.")],
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Make a decision of the controller's again, from what it was made on. Exit 1 says what comes out otherwise."""
+    found = commander(workspace, server).run("ledger_replay", {"seq": seq})
+    if as_json:
+        show_json(found)
+    else:
+        _show_replay(found)
+    if not found["same"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Where to; standard output if not given.")
@@ -66,6 +83,36 @@ def export(
     except OSError as fault:
         raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
     say(f"{len(entries)} entries written to {file}")
+
+
+def _show_replay(found: dict[str, Any]) -> None:
+    say(f"Entry {found['seq']}, {when(found['at'])}, {found['use_case']}: {found['action']}", style="bold")
+    say(f"  {found['reason']}")
+    batches = found["batches"]
+    units = ", ".join(f"{count:,} of {release or 'no release'}" for release, count in found["units"].items())
+    say(f"  on {batches['count']:,} batches ({batches['digest'][:12] or 'none'}); units: {units or 'none'}")
+    if found["moved"] or found["late"]:
+        say(f"  not counted: {found['moved']:,} that the ramp may have moved, {found['late']:,} read too late")
+    table(
+        ("candidate", "metric", "units", "difference", "from", "to", "shown"),
+        (
+            (candidate, name, f"{r['units']:,} / {r['against']:,}", *_figures(r), _claims(r))
+            for candidate, metrics in found["readings"].items()
+            for name, r in metrics.items()
+        ),
+    )
+    if found["same"]:
+        say("The same decision, bit for bit.", style="green")
+    for difference in found["differs"]:
+        say(f"It comes out otherwise: {difference}", style="red")
+
+
+def _figures(reading: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{reading[name]:.5g}" for name in ("value", "low", "high"))
+
+
+def _claims(reading: dict[str, Any]) -> str:
+    return ", ".join(name for name in ("proved", "harmed", "futile") if reading[name])
 
 
 def _entries(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,6 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.cli.output import say, show_json, table
 
+Which = Annotated[
+    str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
+]
 Told = Callable[[str, int, int], None]
 Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
 
@@ -23,6 +26,7 @@ Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, st
 def evaluate(
     name: Name,
     *,
+    variant: Which = "",
     max_cases: Annotated[
         int | None, typer.Option("--max-cases", min=1, help="Ask at most this many, taken evenly.", show_default=False)
     ] = None,
@@ -31,7 +35,7 @@ def evaluate(
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Measure the candidate against the baseline on the use case's own cases, and record evidence.
+    """Measure a candidate against the baseline on the use case's own cases, and record evidence.
 
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
@@ -39,7 +43,14 @@ def evaluate(
 
     _measure(
         lambda command, gateway, key, told: run(
-            command, gateway, key, name, progress=told, max_cases=max_cases, concurrency=concurrency
+            command,
+            gateway,
+            key,
+            name,
+            variant=variant,
+            progress=told,
+            max_cases=max_cases,
+            concurrency=concurrency,
         ),
         workspace=workspace,
         server=server,
@@ -50,6 +61,7 @@ def evaluate(
 def rehearse(
     name: Name,
     *,
+    variant: Which = "",
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -65,7 +77,7 @@ def rehearse(
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Replay a burst of traffic on the candidate, and record evidence.
+    """Replay a burst of traffic on a candidate, and record evidence.
 
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
@@ -73,7 +85,15 @@ def rehearse(
 
     _measure(
         lambda command, gateway, key, told: run(
-            command, gateway, key, name, trace=trace, requests=requests, seconds=seconds, progress=told
+            command,
+            gateway,
+            key,
+            name,
+            variant=variant,
+            trace=trace,
+            requests=requests,
+            seconds=seconds,
+            progress=told,
         ),
         workspace=workspace,
         server=server,

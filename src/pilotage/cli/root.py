@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pilotage import __version__
-from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, serve, status, way
+from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, plan, serve, status, way
 from pilotage.cli.output import say
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ def root(
 for command in (
     folder.init,
     folder.check,
+    plan.plan,
     folder.apply,
     serve.serve,
     status.status,

@@ -24,6 +24,8 @@ def status(
         return
     for what, fault in result.get("controller", {}).get("faults", {}).items():
         say(f"The controller fails at {what}: {fault}", style="red")
+    if result.get("controller", {}).get("standing_by"):
+        say("This control process stands by: another one decides.", style="yellow")
     _say_losses(result.get("controller", {}))
     if name:
         _one(result["use_cases"][0])
@@ -75,8 +77,9 @@ def _one(one: dict[str, Any]) -> None:
             for index, share in enumerate(rollout["shares"])
         )
         say(f"  {'rollout':<10} {rollout['phase']}: {steps}")
-        if rollout["last"]:
-            say(f"  {'':<10} {rollout['last']['reason']}")
+        told = rollout["shown"] or rollout["last"]
+        if told:
+            say(f"  {'':<10} {told['reason']}")
     if one["gate"]:
         show_gate(one["gate"])
 

@@ -10,6 +10,7 @@ class Health(msgspec.Struct, kw_only=True):
     (microseconds of real time), `unmatched` how much feedback joined nothing, by use case; `faults` says what fails
     now, by what failed.
 
+    `standing_by`: another control process decides, and this one takes its place when it is gone.
     `lost` counts the events that could not be kept, ever (those that the spool had damaged, since this process started);
     `losing` those of the last seconds, which hold every rollout; `dropped` the texts that could not be kept.
     """
@@ -21,7 +22,12 @@ class Health(msgspec.Struct, kw_only=True):
     losing: int = 0
     dropped: int = 0
     faults: dict[str, str] = {}
+    standing_by: bool = False
 
     @property
     def status(self) -> str:
-        return "failing" if self.faults else "ok" if self.at else "starting"
+        if self.faults:
+            return "failing"
+        if self.standing_by:
+            return "standing by"
+        return "ok" if self.at else "starting"

@@ -47,9 +47,7 @@ def _levels(spec: UseCase) -> list[str]:
 
 
 def _guardrails(spec: UseCase) -> list[str]:
-    if not spec.guardrails:
-        return ["[guardrails.NAME] with a margin"]
-    return [f"guardrails.{name}.margin" for name, guardrail in spec.guardrails.items() if guardrail.margin is None]
+    return [] if spec.guardrails else ["[guardrails.NAME] with a margin"]
 
 
 def _traffic(spec: UseCase) -> list[str]:

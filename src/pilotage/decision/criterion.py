@@ -30,10 +30,14 @@ class CriterionResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands before `stage`. It is open when every criterion passes or is waived."""
+    """What stands before `stage`. It is open when every criterion passes or is waived.
+
+    `release` names whom it lets into production; before the other stages it stands for all candidates.
+    """
 
     stage: Stage
     criteria: tuple[CriterionResult, ...]
+    release: str = ""
 
     @property
     def open(self) -> bool:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from pilotage.decision.approval import approvals_wanted, approvers
 from pilotage.decision.charter import charter_criteria
 from pilotage.decision.criterion import CriterionResult, Gate
-from pilotage.decision.demands import rollout_criteria
+from pilotage.decision.proof import rollout_criteria
 from pilotage.decision.verdict import Verdict, of_evidence
-from pilotage.decision.wording import currency_of, evidence_text, measured_text
+from pilotage.decision.wording import currency_of, evidence_text, measured_text, variant_of
 from pilotage.spec.gates import Criterion
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pilotage.records import Approval, Evidence
     from pilotage.spec.use_case import UseCase
-    from pilotage.status import UseCaseStatus
+    from pilotage.status import Reading, UseCaseStatus
+
+    Readings = Mapping[str, Mapping[str, Reading]]
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
-FOUR_EYES = (Stage.CANARY, Stage.PRODUCTION)
-"""The stages that reach users: tier high never enters them on one person's word."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
     Stage.STAGING: "pilotage evaluate {name}",
@@ -46,19 +50,90 @@ def gate(
     evidence: Sequence[Evidence],
     approvals: Sequence[Approval],
     now: int,
+    readings: Readings | None = None,
 ) -> Gate:
-    """Judge the gate before `stage` for the candidate of `status`. Absent evidence never opens it."""
-    criteria: list[CriterionResult] = []
-    if stage is Stage.POC:
-        criteria += charter_criteria(spec)
-    if stage is Stage.PRODUCTION:
-        criteria += rollout_criteria(spec, status, approvals, now)
-    for measure, criterion in measured_criteria(spec, status, stage).items():
-        criteria.append(_measured(spec, stage, measure, criterion, newest(evidence, status, measure)))
+    """Judge the gate before `stage` for everything that is on its way. Absent evidence never opens it.
+
+    Where there are several candidates, each must pass, and its lines bear its name. Only into production goes one alone:
+    the gate is then that of the best for which it is open, else of the one that lacks least. `readings` are by candidate
+    and metric; without them, those of the newest recorded decision count.
+    """
+    if stage is not Stage.PRODUCTION:
+        lines = charter_criteria(spec) if stage is Stage.POC else []
+        for release in status.candidates:
+            lines += _of(status, release, _evidenced(spec, status, stage, release, evidence))
+        return _with_approvals(spec, status, stage, lines, approvals)
+    doors = {
+        release: door_of(spec, status, release, evidence=evidence, approvals=approvals, now=now, readings=readings)
+        for release in status.candidates
+    }
+    release = best(spec, status, [one for one, door in doors.items() if door.open], readings)
+    if not release:
+        release = min(doors, key=lambda one: len(doors[one].closed_by))
+    return doors[release]
+
+
+def door_of(
+    spec: UseCase,
+    status: UseCaseStatus,
+    release: str,
+    *,
+    evidence: Sequence[Evidence],
+    approvals: Sequence[Approval],
+    now: int,
+    readings: Readings | None = None,
+) -> Gate:
+    """Judge the gate into production for one of the candidates."""
+    known = _readings(status, readings).get(release, {})
+    lines = rollout_criteria(spec, status, release, known, approvals=approvals, now=now)
+    lines += _evidenced(spec, status, Stage.PRODUCTION, release, evidence)
+    door = _with_approvals(spec, status, Stage.PRODUCTION, list(_of(status, release, lines)), approvals)
+    return msgspec.structs.replace(door, release=release)
+
+
+def best(spec: UseCase, status: UseCaseStatus, releases: Sequence[str], readings: Readings | None = None) -> str:
+    """Return the release whose first goal is the best, an earlier one where it is no better; empty for none."""
+    known = _readings(status, readings)
+    goal, found, top = next(iter(spec.goals.items()), None), "", -math.inf
+    for release in releases:
+        reading = known.get(release, {}).get(goal[0]) if goal else None
+        value = 0.0 if reading is None or goal is None else reading.value * (1 if goal[1].direction == "up" else -1)
+        if not found or value > top:
+            found, top = release, value
+    return found
+
+
+def _readings(status: UseCaseStatus, readings: Readings | None) -> Readings:
+    if readings is not None:
+        return readings
+    rollout = status.rollout
+    return {rollout.remaining[0]: rollout.readings} if rollout is not None and rollout.remaining else {}
+
+
+def _of(status: UseCaseStatus, release: str, lines: Sequence[CriterionResult]) -> Iterator[CriterionResult]:
+    """Yield a candidate's lines, with its name where there are several."""
+    variant = variant_of(release)
+    for line in lines:
+        named = msgspec.structs.replace(line, name=f"{variant}: {line.name}", says=f"{variant}: {line.says}")
+        yield named if status.rivals else line
+
+
+def _evidenced(
+    spec: UseCase, status: UseCaseStatus, stage: Stage, release: str, evidence: Sequence[Evidence]
+) -> list[CriterionResult]:
+    variant = variant_of(release) if status.rivals else ""
+    return [
+        _measured(spec, stage, measure, criterion, newest(evidence, status, measure, release), variant=variant)
+        for measure, criterion in measured_criteria(spec, status, stage).items()
+    ]
+
+
+def _with_approvals(
+    spec: UseCase, status: UseCaseStatus, stage: Stage, lines: list[CriterionResult], approvals: Sequence[Approval]
+) -> Gate:
     wanted = approvals_wanted(spec, stage)
-    if wanted:
-        criteria.append(_approved(spec, status, stage, wanted, approvals))
-    return Gate(stage=stage, criteria=tuple(criteria))
+    more = [_approved(spec, status, stage, wanted, approvals)] if wanted else []
+    return Gate(stage=stage, criteria=(*lines, *more))
 
 
 def measured_criteria(spec: UseCase, status: UseCaseStatus, stage: Stage) -> dict[str, Criterion]:
@@ -84,15 +159,17 @@ def measured_criteria(spec: UseCase, status: UseCaseStatus, stage: Stage) -> dic
     return {**defaults, **getattr(spec.gates, stage.value, {})}
 
 
-def newest(evidence: Sequence[Evidence], status: UseCaseStatus, measure: str) -> tuple[Evidence | None, str]:
-    """Return the newest evidence on a measure that counts for the candidate, or None and why what there is does not.
+def newest(
+    evidence: Sequence[Evidence], status: UseCaseStatus, measure: str, release: str
+) -> tuple[Evidence | None, str]:
+    """Return the newest evidence on a measure that counts for a candidate, or None and why what there is does not.
 
     It counts when it is about this release, was measured under this charter and, for a comparison, against the
     release that serves now.
     """
     why_not = ""
     for item in sorted(evidence, key=lambda item: (item.at, item.id), reverse=True):
-        if item.measure != measure or item.release != status.candidate:
+        if item.measure != measure or item.release != release:
             continue
         if item.charter != status.charter:
             why_not = why_not or "what was measured is void, for the charter has changed since"
@@ -104,7 +181,13 @@ def newest(evidence: Sequence[Evidence], status: UseCaseStatus, measure: str) ->
 
 
 def _measured(
-    spec: UseCase, stage: Stage, measure: str, criterion: Criterion, newest_of: tuple[Evidence | None, str]
+    spec: UseCase,
+    stage: Stage,
+    measure: str,
+    criterion: Criterion,
+    newest_of: tuple[Evidence | None, str],
+    *,
+    variant: str,
 ) -> CriterionResult:
     found, why_not = newest_of
     verdict = of_evidence(criterion, found)
@@ -113,7 +196,7 @@ def _measured(
     wanted = (
         f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
     )
-    how = HOW[stage].format(name=spec.name)
+    how = HOW[stage].format(name=spec.name) + (f" --variant {variant}" if variant else "")
     if found is None:
         says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
         return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
@@ -141,27 +224,13 @@ def _measured(
     )
 
 
-def approvals_wanted(spec: UseCase, stage: str) -> int:
-    """Return how many people must say yes before a stage: what the file asks for, and in tier high at least one."""
-    least = 1 if spec.tier == "high" and stage in FOUR_EYES else 0
-    return max(least, getattr(spec.approvals, stage, 0))
-
-
-def approvers(status: UseCaseStatus, stage: str, approvals: Sequence[Approval]) -> set[str]:
-    """Return who said yes to this candidate entering `stage` under this charter."""
-    return {
-        approval.actor
-        for approval in approvals
-        if (approval.release, approval.charter, approval.stage) == (status.candidate, status.charter, stage)
-    }
-
-
 def _approved(
     spec: UseCase, status: UseCaseStatus, stage: Stage, wanted: int, approvals: Sequence[Approval]
 ) -> CriterionResult:
     given = len(approvers(status, stage.value, approvals))
     people = "person" if wanted == 1 else "people"
-    says = f"{given} of {wanted} {people} approved this release for {stage}."
+    what = "these releases" if status.rivals else "this release"
+    says = f"{given} of {wanted} {people} approved {what} for {stage}."
     if given >= wanted:
         return CriterionResult(name="approvals", verdict=Verdict.PASS, says=says, value=given)
     opens_with = f"{wanted - given} more must run `pilotage approve {spec.name}`; the release's author cannot."

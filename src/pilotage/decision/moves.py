@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.decision.demands import shares_of
-from pilotage.decision.transition import UNDER_WAY, resting_stage
+from pilotage.decision.transition import UNDER_WAY, allocated, resting_stage
 from pilotage.errors import Conflict, Refused
 from pilotage.status import Action, Decision, Ended, Phase, RolloutStatus, Stage, UseCaseStatus
 
@@ -37,51 +37,70 @@ def forward(spec: UseCase, status: UseCaseStatus, *, rollout: str, now: int) -> 
     ramp = RolloutStatus(
         id=rollout,
         candidate=status.candidate,
+        rivals=status.rivals,
         baseline=status.live,
         shares=shares_of(spec),
         started=now,
         step_since=now,
     )
-    return msgspec.structs.replace(after, rollout=ramp)
+    return msgspec.structs.replace(after, rollout=allocated(ramp, now))
 
 
-def registered(spec: UseCase, live: str, candidate: str, *, now: int) -> UseCaseStatus:
-    """Return the first status: what exists today serves at once, the candidate waits in concept."""
+def registered(spec: UseCase, live: str, candidate: str, *, rivals: tuple[str, ...] = (), now: int) -> UseCaseStatus:
+    """Return the first status: what exists today serves at once, the candidates wait in concept."""
+    named = [release for release in (candidate, *rivals) if release and release != live]
     return UseCaseStatus(
         use_case=spec.name,
         charter=spec.charter,
         version=1,
         live=live,
-        candidate=candidate if candidate != live else "",
+        candidate=named[0] if named else "",
+        rivals=tuple(named[1:]),
         stage_since=now,
     )
 
 
-def reregistered(
-    status: UseCaseStatus, *, charter: str, candidate: str | None, status_quo: str, now: int
-) -> UseCaseStatus:
-    """Return the status after the folder changed: `candidate` is None where the file still names the same release.
+def on_their_way(status: UseCaseStatus, named: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of the releases that the file names are candidates now, given those that it named before.
 
-    Another release starts in concept, and so does any candidate whose charter changed, for its evidence is void.
+    A file that names the same goes on with who is left. Where it names others, what failed before stays ended all the
+    same: it takes a change to that release to try it again.
     """
-    if rolling_out(status) and (charter != status.charter or candidate is not None):
+    if named == before:
+        return tuple(release for release in named if release in status.candidates)
+    failed = {ended.release for ended in status.ended if ended.how in ("rolled_back", "futile")}
+    return tuple(release for release in named if release in status.candidates or release not in {*before} & failed)
+
+
+def reregistered(
+    status: UseCaseStatus, *, charter: str, candidates: tuple[str, ...], status_quo: str, now: int
+) -> UseCaseStatus:
+    """Return the status after the folder changed: `candidates` are those on their way now, the first of them first.
+
+    With a release that was not among them before, all start in concept, for the gates take them together. So do all
+    whose charter changed, for their evidence is void.
+    """
+    if rolling_out(status) and (charter != status.charter or candidates != status.candidates):
         raise Conflict(
             f"{status.use_case} has a rollout under way, which would no longer be what its file says",
             hint=f"let it finish, or `pilotage rollback {status.use_case}` first; nothing was registered",
         )
     after = msgspec.structs.replace(status, version=status.version + 1, charter=charter, live=status.live or status_quo)
-    named = after.candidate if candidate is None else candidate
-    if named == after.live:
-        named = ""
-    changed = named != after.candidate
-    if changed and after.candidate:
-        how = "replaced" if named else "withdrawn"
-        ended = Ended(release=after.candidate, how=how, at=now, reason="the folder was applied again")
-        after = msgspec.structs.replace(after, ended=(*after.ended, ended))
-    if not changed and (charter == status.charter or not named):
+    named = tuple(release for release in candidates if release != after.live)
+    how = "replaced" if named else "withdrawn"
+    gone = tuple(
+        Ended(release=release, how=how, at=now, reason="the folder was applied again")
+        for release in status.candidates
+        if release not in named
+    )
+    after = msgspec.structs.replace(
+        after, candidate=named[0] if named else "", rivals=named[1:], ended=(*status.ended, *gone)
+    )
+    if not named:
+        return after if not gone else msgspec.structs.replace(after, stage=resting_stage(after), stage_since=now)
+    if charter == status.charter and set(named) <= set(status.candidates):
         return after
-    stage = Stage.CONCEPT if named else resting_stage(after)
-    return msgspec.structs.replace(after, candidate=named, stage=stage, stage_since=now)
+    return msgspec.structs.replace(after, stage=Stage.CONCEPT, stage_since=now)
 
 
 def live_rolled_back(status: UseCaseStatus, *, reason: str, actor: str, now: int) -> UseCaseStatus:
@@ -93,7 +112,7 @@ def live_rolled_back(status: UseCaseStatus, *, reason: str, actor: str, now: int
         )
     ended = Ended(release=status.live, how="rolled_back", at=now, reason=reason)
     rollout = status.rollout
-    if rollout is not None and rollout.candidate == status.live:
+    if rollout is not None and rollout.phase is Phase.PROMOTED and status.live in rollout.remaining:
         last = Decision(action=Action.ROLL_BACK, reason=reason, at=now, actor=actor)
         rollout = msgspec.structs.replace(rollout, phase=Phase.ROLLED_BACK, last=last)
     after = msgspec.structs.replace(
@@ -119,7 +138,7 @@ def retired(status: UseCaseStatus, *, reason: str, now: int) -> UseCaseStatus:
         )
     gone = tuple(
         Ended(release=release, how="retired", at=now, reason=reason)
-        for release in (status.live, status.candidate)
+        for release in (status.live, *status.candidates)
         if release
     )
     return msgspec.structs.replace(
@@ -127,6 +146,7 @@ def retired(status: UseCaseStatus, *, reason: str, now: int) -> UseCaseStatus:
         version=status.version + 1,
         live="",
         candidate="",
+        rivals=(),
         previous="",
         stage=Stage.RETIRED,
         stage_since=now,

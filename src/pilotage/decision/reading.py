@@ -1,96 +1,79 @@
-"""Planned looks at a rollout's metrics."""
+"""What a comparison says in figures: valid at whatever moment it is read."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from pilotage.decision.verdict import guardrails, judged, level_today, proof_demanded
+import msgspec
+
+from pilotage.decision.forecast import needed
+from pilotage.decision.stratum import difference
+from pilotage.decision.verdict import guardrails, proof_demanded
 from pilotage.spec.metric import Guardrail
-from pilotage.stats import looks
-from pilotage.stats.stratified import against, difference
+from pilotage.stats.claim import threshold
 from pilotage.status import Reading
 
 if TYPE_CHECKING:
-    from pilotage.decision.observation import Observation, Stratum
+    from pilotage.decision.comparison import Comparison
     from pilotage.spec.metric import Goal
     from pilotage.spec.use_case import UseCase
-    from pilotage.stats.stratified import Estimate
     from pilotage.status import RolloutStatus
 
 
-def look(spec: UseCase, rollout: RolloutStatus, observation: Observation, now: int) -> dict[str, Reading]:
-    """Return a reading for each metric at which a planned look is due: none, most of the time."""
-    found = {}
-    harm_alpha = spec.rollout.alpha / len(guardrails(spec))
-    futile_alpha = spec.rollout.alpha / max(1, len(spec.goals)) if proof_demanded(spec) else 0.0
-    for name, metric in judged(spec).items():
-        if name in observation.unheard:
-            continue
-        strata = observation.metrics.get(name, ())
-        units = sum(stratum.candidate.matured for stratum in strata)
-        index = looks.due(units, rollout.looks.get(name, 0))
-        if index is None:
-            continue
-        here = sum(stratum.candidate.matured for stratum in strata if stratum.step == rollout.step)
-        estimate = _estimate(metric, strata, compared=bool(rollout.baseline))
-        if estimate is None:
-            continue
-        if isinstance(metric, Guardrail):
-            proved, harmed = _guardrail(metric, estimate, index, spec.rollout.alpha, harm_alpha)
-            futile = False
-        else:
-            proved, futile = _goal(metric, estimate, index, spec.rollout.alpha, futile_alpha)
-            harmed = False
-        alpha = looks.spent(index, spec.rollout.alpha)
-        found[name] = Reading(
-            look=index,
-            at=now,
-            # A look at units of earlier steps alone says nothing of this one, whenever it was taken.
-            step=rollout.step if here >= spec.rollout.minimum_units else rollout.step - 1,
-            units=units,
-            against=estimate.baseline,
-            value=estimate.value,
-            low=estimate.low(alpha),
-            high=estimate.high(alpha),
-            proved=proved,
-            harmed=harmed,
-            futile=futile,
-        )
-    return found
+class Lines(msgspec.Struct, frozen=True):
+    """The log e-values at which claims count as shown, and the error rate of what is displayed.
+
+    All candidates share alpha. A proof needs every guardrail and goal, so no metric's line is higher for the others'
+    sake; harm in any guardrail is enough, so those share it; futility in any goal, so those share beta.
+    """
+
+    alpha: float
+    proof: float
+    harm: float
+    futile: float
 
 
-def _estimate(metric: Goal | Guardrail, strata: tuple[Stratum, ...], *, compared: bool) -> Estimate | None:
-    low, high = metric.bounds
-    bounded = metric.kind in ("binary", "rating") and math.isfinite(low) and math.isfinite(high)
-    bounds = (low, high) if bounded else None
-    if compared:
-        return difference(strata, bounds)
-    level = level_today(metric)
-    return None if level is None else against(strata, level, bounds)
+def lines(spec: UseCase, rollout: RolloutStatus) -> Lines:
+    """Return the lines of one rollout. Goals are never futile where no step demands proof of them."""
+    k = len(rollout.candidates)
+    alpha = spec.rollout.alpha / k
+    beta = spec.rollout.beta / (k * max(1, len(spec.goals)))
+    return Lines(
+        alpha,
+        threshold(alpha),
+        threshold(alpha / len(guardrails(spec))),
+        threshold(beta) if proof_demanded(spec) else math.inf,
+    )
 
 
-def _guardrail(metric: Guardrail, estimate: Estimate, index: int, alpha: float, harm_alpha: float) -> tuple[bool, bool]:
-    """Return (shown no worse than the margin, shown harmful)."""
-    margin = metric.margin or 0.0
-    harm_at = -margin if metric.rollback_at == "margin" else 0.0
-    worst, _ = _turned(metric, estimate, looks.spent(index, alpha))
-    _, best = _turned(metric, estimate, looks.spent(index, harm_alpha))
-    return worst > -margin, best < harm_at
-
-
-def _goal(metric: Goal, estimate: Estimate, index: int, alpha: float, futile_alpha: float) -> tuple[bool, bool]:
-    """Return (shown better, shown to miss the smallest effect that matters)."""
-    worst, _ = _turned(metric, estimate, looks.spent(index, alpha))
-    proved = worst > 0
-    if proved or not futile_alpha:
-        return proved, False
-    _, best = _turned(metric, estimate, looks.spent(index, futile_alpha))
-    return False, best < (metric.minimum_effect or 0.0)
-
-
-def _turned(metric: Goal | Guardrail, estimate: Estimate, alpha: float) -> tuple[float, float]:
-    """Return (worst, best) difference, turned so that more is better."""
-    if metric.direction == "up":
-        return estimate.low(alpha), estimate.high(alpha)
-    return -estimate.high(alpha), -estimate.low(alpha)
+def reading(
+    metric: Goal | Guardrail, known: Comparison, at: Lines, rollout: RolloutStatus, *, release: str, now: int
+) -> Reading | None:
+    """Return what is known of one candidate in one metric; None before anything can be said."""
+    against, units = known.units
+    # Each end at the rate of one claim, so that what is seen is what is decided by.
+    interval = known.sequence.interval(2 * at.alpha)
+    if interval is None or not units + against:
+        return None
+    value = difference(known.strata, known.level)
+    if value is None:
+        # One side has nobody yet: all that can be said is what lies within bounds.
+        value = sum(interval) / 2
+    harmful = isinstance(metric, Guardrail)
+    return Reading(
+        at=now,
+        step=rollout.step,
+        units=units,
+        against=against,
+        here=known.here.get(rollout.step, 0),
+        value=value,
+        low=min(interval[0], value),
+        high=max(interval[1], value),
+        log_proof=known.log_proof,
+        log_against=known.log_against,
+        needed=needed(metric, known, rollout, release, at.proof),
+        proved=known.proof_peak >= at.proof,
+        harmed=harmful and known.against_peak >= at.harm,
+        futile=not harmful and known.against_peak >= at.futile,
+    )

@@ -4,41 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilotage.decision.wording import share_text
-from pilotage.stats import looks
-from pilotage.stats.sample_ratio import sample_ratio_p
-from pilotage.status import MILLION
+from pilotage.decision.wording import variant_of
+from pilotage.stats.claim import threshold
+from pilotage.stats.tilt import ALPHA
 
 if TYPE_CHECKING:
-    from pilotage.decision.observation import Observation
+    from pilotage.decision.findings import Findings
+    from pilotage.spec.use_case import UseCase
     from pilotage.status import RolloutStatus
 
-ALPHA = 0.001
+
+def broken_split(spec: UseCase, rollout: RolloutStatus, findings: Findings) -> str:
+    """Return what is wrong with the newest split of a candidate, or an empty string.
+
+    What was so when the rollout was paused or let go on is pardoned: from there on the e-process begins anew (its value
+    over the one it had there is an e-process as well), so that a person's yes is not undone at the next tick.
+    """
+    line = threshold(ALPHA / len(rollout.candidates))
+    for found in findings.broken:
+        if found.release in rollout.out or found.log_e - rollout.pardoned.get(found.release, 0.0) < line:
+            continue
+        whose = "the candidate" if len(rollout.candidates) == 1 else variant_of(found.release)
+        return (
+            f"{found.candidate:,} of {found.units:,} {spec.unit}s came to {whose}, where about {found.expected:,.0f} were "
+            f"due (e-value {_power(found.log_e)}); assignment or recording is broken, so nothing can be compared."
+        )
+    return ""
 
 
-def look_at_split(rollout: RolloutStatus, observation: Observation) -> dict[str, int]:
-    """Return {its name in `looks`: looks taken} when a look at this step's split is due, else nothing."""
-    if rollout.share in (0, MILLION):
-        return {}
-    name = _name(rollout)
-    count = observation.exposed.baseline + observation.exposed.candidate
-    index = looks.due(count, rollout.looks.get(name, 0), looks.FIRST_SAMPLE_RATIO)
-    return {} if index is None else {name: index + 1}
-
-
-def broken_split(rollout: RolloutStatus, observation: Observation) -> str:
-    """Return what is wrong with the split at the look that was just taken, or an empty string."""
-    exposed = observation.exposed
-    count = exposed.baseline + exposed.candidate
-    p = sample_ratio_p(exposed.candidate, exposed.baseline, rollout.share / MILLION)
-    # Every step has looks of its own, so all steps share one error rate.
-    if p >= looks.spent(rollout.looks[_name(rollout)] - 1, ALPHA / len(rollout.shares)):
-        return ""
-    return (
-        f"{exposed.candidate:,} of {count:,} units came to the candidate, where {share_text(rollout.share)} was set "
-        f"(p = {p:.1g}); assignment or recording is broken, so nothing can be compared."
-    )
-
-
-def _name(rollout: RolloutStatus) -> str:
-    return f"sample ratio at step {rollout.step + 1}"
+def _power(log_e: float) -> str:
+    """Say `12,000`, or `10^31` of what nobody counts."""
+    return f"{2.718281828459045**log_e:,.0f}" if log_e < 16 else f"10^{log_e / 2.302585092994046:.0f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pilotage.status import MILLION
@@ -64,6 +65,33 @@ def amount_text(value: float, metric: Metric, currency: str) -> str:
 def units_text(count: int, spec: UseCase, side: str = "candidate") -> str:
     """Say `41 candidate users`."""
     return f"{count:,} {side} {spec.unit}{'' if count == 1 else 's'}"
+
+
+def about_text(count: int) -> str:
+    """Say a forecast's count as roughly as it is known: `900`, `1,300`, `42,000`."""
+    step = 10 ** max(0, len(str(count)) - 2)
+    return f"{-(-count // step) * step:,}"
+
+
+def time_text(at: int, now: int) -> str:
+    """Say a coming time (microseconds) as people do: `today 14:10 UTC`, `tomorrow 14:00 UTC`, `Tue 14:00 UTC`, `3 Nov`.
+
+    Rounded up, to ten minutes on the same day and to the hour later.
+    """
+    here = datetime.fromtimestamp(now / MILLION, UTC)
+    coming = datetime.fromtimestamp(at / MILLION, UTC)
+    step = 600 if coming.date() == here.date() else 3600
+    coming = datetime.fromtimestamp(-(-at // (step * MILLION)) * step, UTC)
+    days = (coming.date() - here.date()) // timedelta(days=1)
+    if days > 6:
+        return f"{coming.day} {coming:%b}" if coming.year == here.year else f"{coming.day} {coming:%b %Y}"
+    day = ("today", "tomorrow")[days] if days < 2 else f"{coming:%a}"
+    return f"{day} {coming:%H:%M} UTC"
+
+
+def variant_of(release: str) -> str:
+    """Return the variant's name in `usecase/variant@digest`."""
+    return release.partition("/")[2].partition("@")[0] or release
 
 
 def currency_of(spec: UseCase) -> str:

@@ -57,9 +57,13 @@ async def call(command: Command, name: str, arguments: dict[str, Any]) -> dict[s
     return await asyncio.to_thread(command, name, arguments)
 
 
-async def fetch_plan(command: Command, use_case: str) -> Plan:
-    """Return the plan; raise NotMeasured where there is no candidate to measure."""
-    plan = msgspec.convert(await call(command, "evaluation_plan", {"use_case": use_case}), Plan)
+async def fetch_plan(command: Command, use_case: str, variant: str = "") -> Plan:
+    """Return the plan for one of the candidates, the first unless a variant is named.
+
+    Raise NotMeasured where there is no candidate to measure.
+    """
+    wanted = {"use_case": use_case, **({"variant": variant} if variant else {})}
+    plan = msgspec.convert(await call(command, "evaluation_plan", wanted), Plan)
     if not plan.candidate:
         raise NotMeasured(
             f"{use_case} has no candidate to measure",

@@ -41,19 +41,20 @@ async def evaluate(
     use_case: str,
     *,
     progress: Progress | None = None,
+    variant: str = "",
     max_cases: int | None = None,
     concurrency: int = 8,
 ) -> dict[str, Any]:
-    """Measure the candidate against the baseline on the use case's own cases and record evidence of it.
+    """Measure a candidate against the baseline on the use case's own cases and record evidence of it.
 
-    `gateway` is a base URL, `key` a secret with the roles infer and operate. Return plain data: the measures with
+    `variant` names one of several candidates; the first of them is measured otherwise. `gateway` is a base URL, `key` a secret with the roles infer and operate. Return plain data: the measures with
     their intervals, what could not be measured and why, and a `summary` in a sentence. Raise NotMeasured, with nothing
     recorded, where there is no candidate, no case, no gateway, or no reply that could be scored. When interrupted, the
     answers so far are kept, no evidence is recorded, and the next run goes on from there.
     """
     if concurrency < 1 or (max_cases is not None and max_cases < 1):
         raise WrongCall("concurrency and max_cases are at least 1")
-    plan = await fetch_plan(command, use_case)
+    plan = await fetch_plan(command, use_case, variant)
     cases = await fetch_cases(command, plan, max_cases)
     baseline = plan.baseline if plan.baseline != plan.candidate else ""
     told = progress or (lambda _what, _done, _of: None)
@@ -66,7 +67,7 @@ async def evaluate(
             await before.collect(client, cases.taken, concurrency, partial(told, "baseline"))
     judged = await _judge(cases.taken, answers, before if baseline else None)
     measures, missing = _measure(plan, baseline, judged, answers, concurrency)
-    now = await fetch_plan(command, use_case)
+    now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter, now.cases) != (plan.candidate, plan.charter, plan.cases):
         raise Conflict(
             f"{use_case} was changed while it was evaluated, so nothing was recorded",

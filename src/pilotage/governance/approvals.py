@@ -8,8 +8,8 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.clock import new_id
-from pilotage.decision.demands import awaits_approval, step_stage
-from pilotage.decision.gate import approvals_wanted, approvers, next_stage
+from pilotage.decision.approval import approvals_wanted, approvers, awaits_approval, step_stage
+from pilotage.decision.gate import next_stage
 from pilotage.errors import Conflict, Denied, Refused
 from pilotage.governance import ledger, standing
 from pilotage.governance.context import Text
@@ -32,46 +32,56 @@ class Approve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def approve(context: Context, actor: Actor, arguments: Approve) -> dict[str, Any]:
-    """Say yes to one release taking one step under one charter; another release or charter needs another yes."""
+    """Say yes to what is on its way taking one step under one charter; another release or charter needs another yes.
+
+    Of several candidates each gets an approval and an entry of its own, so it holds for those that are left when one drops
+    out, and for none that comes in later.
+    """
     now = context.clock.now()
     with context.store.write() as tx:
         stands = standing.standing(tx, arguments.use_case, serving=True)
         status = stands.status
         if not status.candidate:
             raise Refused(f"{status.use_case} has no candidate to approve", hint="apply a folder that names one")
-        given = tx.approvals.of(status.use_case, release=status.candidate)
+        given = [one for one in tx.approvals.of(status.use_case) if one.release in status.candidates]
         stage = _stage(stands, given, arguments.stage)
-        _four_eyes(tx, actor, status.candidate)
+        for release in status.candidates:
+            _four_eyes(tx, actor, release)
         if actor.id in approvers(status, stage, given):
             raise Denied(f"{actor.id} has approved this already", hint="another person must say yes")
-        approval = Approval(
-            id=new_id(context.clock),
-            use_case=status.use_case,
-            release=status.candidate,
-            charter=status.charter,
-            stage=stage,
-            actor=actor.id,
-            role=Role.APPROVE.value,
-            at=now,
-            reason=arguments.reason,
-        )
-        tx.approvals.put(approval)
-        entry = ledger.append(
-            tx,
-            at=now,
-            actor=actor.id,
-            action="approve",
-            use_case=status.use_case,
-            detail=msgspec.to_builtins(approval),
-        )
+        seq = 0
+        for release in status.candidates:
+            approval = Approval(
+                id=new_id(context.clock),
+                use_case=status.use_case,
+                release=release,
+                charter=status.charter,
+                stage=stage,
+                actor=actor.id,
+                role=Role.APPROVE.value,
+                at=now,
+                reason=arguments.reason,
+            )
+            tx.approvals.put(approval)
+            given.append(approval)
+            entry = ledger.append(
+                tx,
+                at=now,
+                actor=actor.id,
+                action="approve",
+                use_case=status.use_case,
+                detail=msgspec.to_builtins(approval),
+            )
+            seq = entry.seq
         wanted = approvals_wanted(stands.spec, stage) if stage in ROAD else 1
         return {
             "use_case": status.use_case,
             "release": status.candidate,
+            "rivals": list(status.rivals),
             "stage": stage,
-            "given": len(approvers(status, stage, [*given, approval])),
+            "given": len(approvers(status, stage, given)),
             "wanted": wanted,
-            "ledger": entry.seq,
+            "ledger": seq,
         }
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.errors import Denied, WrongCall
-from pilotage.governance import analysis, approvals, evidence, history, keys, overview, promotion, registration
+from pilotage.governance import analysis, approvals, evidence, history, keys, overview, promotion, registration, replay
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
 
@@ -57,6 +57,7 @@ COMMANDS: dict[str, Command] = {
     "record_results": Command(evidence.record_results, OPERATE, evidence.RecordResults),
     "ledger": Command(history.ledger, READ, history.Ledger, Reach.OWN),
     "ledger_verify": Command(history.ledger_verify, READ, history.LedgerVerify, Reach.WORKSPACE),
+    "ledger_replay": Command(replay.ledger_replay, READ, replay.Replay, Reach.OWN),
     "keys_create": Command(keys.keys_create, ADMIN, keys.KeysCreate, Reach.WORKSPACE),
     "keys_list": Command(keys.keys_list, ADMIN, keys.KeysList, Reach.WORKSPACE),
     "keys_revoke": Command(keys.keys_revoke, ADMIN, keys.KeysRevoke, Reach.WORKSPACE),

@@ -18,6 +18,7 @@ from pilotage.spec.pattern import matching
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
+    from pilotage.status import UseCaseStatus
 
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
@@ -45,7 +46,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`variant` names one of several candidates; empty: the first of them."""
+
     use_case: Text
+    variant: Text = ""
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,11 +115,21 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
         return {
             "use_case": registered.name,
             "charter": stands.status.charter,
-            "candidate": stands.status.candidate,
+            "candidate": _candidate(stands.status, arguments.variant),
             "baseline": stands.status.live,
             "spec": registered.spec,
             "cases": [{"path": path, "digest": registered.files[path]} for path in sorted(paths)],
         }
+
+
+def _candidate(status: UseCaseStatus, variant: str) -> str:
+    for release in status.candidates:
+        if not variant or release.startswith(f"{status.use_case}/{variant}@"):
+            return release
+    if variant:
+        known = ", ".join(release.partition("/")[2].partition("@")[0] for release in status.candidates) or "none"
+        raise Refused(f"{variant} is no candidate of {status.use_case}", hint=f"on their way: {known}")
+    return ""
 
 
 def blob(context: Context, actor: Actor, arguments: Blob) -> dict[str, Any]:

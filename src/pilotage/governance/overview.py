@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.access import Role
+from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import standing
 from pilotage.governance.context import Text, require
+from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
 
 if TYPE_CHECKING:
@@ -51,24 +53,35 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "stage_since": status.stage_since,
         "live": status.live,
         "candidate": status.candidate,
+        "rivals": list(status.rivals),
         "previous": status.previous,
         "paused": status.paused,
         "retired": status.retired,
-        "rollout": _rollout(stands),
+        "rollout": _rollout(tx, stands),
         "gate": door.as_json() if door else None,
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
         "version": status.version,
     }
 
 
-def _rollout(stands: Standing) -> dict[str, Any] | None:
+def _rollout(tx: Transaction, stands: Standing) -> dict[str, Any] | None:
+    """Return the rollout with what was last shown: as kept by the controller while it runs, else as it ended.
+
+    `readings` are those of `lead`, the first candidate that is still in it (or was promoted), by metric; `shown` holds all of them and what the controller
+    waits for.
+    """
     rollout = stands.status.rollout
     if rollout is None:
         return None
-    last = rollout.last
+    last, kept = rollout.last, progress(tx, rollout) if rollout.phase in UNDER_WAY else None
+    lead = next(iter(rollout.remaining), rollout.candidate)
+    readings = kept.readings.get(lead, {}) if kept else rollout.readings
     return {
         "id": rollout.id,
         "candidate": rollout.candidate,
+        "rivals": list(rollout.rivals),
+        "lead": lead,
+        "out": rollout.out,
         "baseline": rollout.baseline,
         "phase": str(rollout.phase),
         "step": rollout.step,
@@ -78,8 +91,8 @@ def _rollout(stands: Standing) -> dict[str, Any] | None:
         "started": rollout.started,
         "step_since": rollout.step_since,
         "generation": rollout.generation,
-        "looks": rollout.looks,
-        "readings": {name: msgspec.structs.asdict(reading) for name, reading in rollout.readings.items()},
+        "readings": {name: msgspec.structs.asdict(reading) for name, reading in readings.items()},
+        "shown": None if kept is None else kept.as_json(),
         "last": None
         if last is None
         else {"action": str(last.action), "reason": last.reason, "at": last.at, "actor": last.actor},

@@ -13,6 +13,7 @@ from pilotage.decision.transition import follow
 from pilotage.errors import GateClosed, Refused
 from pilotage.governance import standing
 from pilotage.governance.context import Text
+from pilotage.governance.progress import progress
 from pilotage.status import Action, Decision, Stage
 
 if TYPE_CHECKING:
@@ -37,22 +38,27 @@ class Because(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def gate_of(tx: Transaction, stands: Standing, now: int) -> Gate | None:
-    """Return the gate that the candidate stands before, or None without a candidate."""
+    """Return the gate that the candidates stand before, or None without one."""
     status = stands.status
     if not status.candidate:
         return None
+    shown = progress(tx, status.rollout) if status.rollout is not None else None
     return gate(
         stands.spec,
         status,
         next_stage(status.stage),
-        evidence=tx.evidence.of(status.use_case, release=status.candidate),
-        approvals=tx.approvals.of(status.use_case, release=status.candidate),
+        evidence=[fact for fact in tx.evidence.of(status.use_case) if fact.release in status.candidates],
+        approvals=[given for given in tx.approvals.of(status.use_case) if given.release in status.candidates],
         now=now,
+        readings=shown.readings if shown else None,
     )
 
 
 def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any]:
-    """Move the candidate one stage on if its gate is open. `dry_run` shows the gate and moves nothing."""
+    """Move what is on its way one stage on if the gate is open. `dry_run` shows the gate and moves nothing.
+
+    Into production goes one candidate alone, the best for which the gate is open; its rivals then end as not chosen.
+    """
     now = context.clock.now()
     with context.store.read() if arguments.dry_run else context.store.write() as tx:
         stands = standing.standing(tx, arguments.use_case, serving=True)
@@ -77,13 +83,16 @@ def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any
             raise GateClosed(door.says, gate=door.as_json(), hint=hint)
         if door.stage is Stage.PRODUCTION:
             reason = arguments.reason or "every criterion of the gate into production is met"
-            after = follow(status, Decision(action=Action.PROMOTE, reason=reason, at=now, actor=actor.id))
+            chosen = {"release": door.release}
+            decision = Decision(action=Action.PROMOTE, reason=reason, at=now, actor=actor.id, detail=chosen)
+            after = follow(status, decision)
         else:
             after = moves.forward(spec, status, rollout=new_id(context.clock), now=now)
         detail: dict[str, Any] = {
             "from": str(status.stage),
             "to": str(door.stage),
-            "release": status.candidate,
+            "release": door.release or status.candidate,
+            "rivals": list(status.rivals),
             "charter": status.charter,
             "reason": arguments.reason,
             "gate": door.as_json(),
@@ -102,7 +111,7 @@ def pause(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
 
 
 def resume(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
-    """Let the rollout go on."""
+    """Let the rollout go on. A split that was broken until now does not pause it again; one that goes on being so does."""
     with context.store.write() as tx:
         return _follow(context, tx, actor, arguments, Action.RESUME)
 
@@ -128,7 +137,12 @@ def retire(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]
         status = standing.standing(tx, arguments.use_case).status
         reason = arguments.reason or f"retire by {actor.id}"
         after = moves.retired(status, reason=reason, now=now)
-        detail = {"release": status.live, "candidate": status.candidate, "reason": reason}
+        detail = {
+            "release": status.live,
+            "candidate": status.candidate,
+            "rivals": list(status.rivals),
+            "reason": reason,
+        }
         return _stands(after, standing.write(tx, after, at=now, actor=actor.id, action="retire", detail=detail))
 
 
@@ -137,9 +151,11 @@ def _follow(context: Context, tx: Transaction, actor: Actor, arguments: Because,
     now = context.clock.now()
     status = standing.standing(tx, arguments.use_case, serving=True).status
     reason = arguments.reason or f"{action.value.replace('_', ' ')} by {actor.id}"
-    after = follow(status, Decision(action=action, reason=reason, at=now, actor=actor.id))
+    shown = progress(tx, status.rollout) if action is Action.RESUME and status.rollout is not None else None
+    splits = {"splits": shown.splits} if shown else {}
+    after = follow(status, Decision(action=action, reason=reason, at=now, actor=actor.id, detail=splits))
     rollout = status.rollout.id if status.rollout is not None and moves.rolling_out(status) else ""
-    detail = {"release": status.candidate, "reason": reason, "rollout": rollout}
+    detail = {"release": status.candidate, "rivals": list(status.rivals), "reason": reason, "rollout": rollout}
     return _stands(after, standing.write(tx, after, at=now, actor=actor.id, action=action.value, detail=detail))
 
 
@@ -149,6 +165,7 @@ def _stands(status: UseCaseStatus, entry: LedgerEntry) -> dict[str, Any]:
         "use_case": status.use_case,
         "live": status.live,
         "candidate": status.candidate,
+        "rivals": list(status.rivals),
         "stage": str(status.stage),
         "paused": status.paused,
         "share": share,

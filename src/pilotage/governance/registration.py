@@ -21,6 +21,8 @@ from pilotage.spec.load import load
 from pilotage.store.base import Registered
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.spec.release import Release
@@ -77,9 +79,8 @@ def apply(context: Context, actor: Actor, arguments: Apply) -> dict[str, Any]:
 def _first(tx: Transaction, actor: Actor, new: _New) -> dict[str, Any]:
     """What exists today serves at once: it is what users have anyway."""
     spec, registered = new.spec, new.registered
-    status = moves.registered(
-        spec, _named(registered, spec.status_quo), _named(registered, spec.candidate), now=registered.at
-    )
+    live, (first, *rivals) = _named(registered, spec.status_quo), [*_candidates(registered.releases, spec), ""]
+    status = moves.registered(spec, live, first, rivals=tuple(filter(None, rivals)), now=registered.at)
     _store(tx, actor, new)
     detail = _described(registered, status)
     entry = standing.write(tx, status, at=registered.at, actor=actor.id, action="register", detail=detail)
@@ -98,12 +99,13 @@ def _again(tx: Transaction, actor: Actor, new: _New, before: Registered, status:
             hint=f"let it finish, or `pilotage rollback {registered.name}` first; nothing was registered",
         )
     recharted = registered.charter != before.charter
-    named = _named(registered, new.spec.candidate)
+    named = _candidates(registered.releases, new.spec)
+    named_before = _candidates(before.releases, standing.spec_of(before))
     after = moves.reregistered(
         status,
         # Named after its entry too, so that a charter that comes back later is another one and revives nothing.
         charter=f"{registered.charter}-{tx.ledger.head()[0] + 1}" if recharted else status.charter,
-        candidate=None if named == _named_before(before) else named,
+        candidates=moves.on_their_way(status, named, named_before),
         status_quo=_named(registered, new.spec.status_quo),
         now=registered.at,
     )
@@ -129,9 +131,9 @@ def _named(registered: Registered, variant: str | None) -> str:
     return registered.releases[variant] if variant else ""
 
 
-def _named_before(before: Registered) -> str:
-    variant = before.spec.get("candidate")
-    return before.releases.get(variant, "") if variant else ""
+def _candidates(releases: Mapping[str, str], spec: UseCase) -> tuple[str, ...]:
+    """Return the releases that a file sends on their way, the first of them first."""
+    return tuple(releases[variant] for variant in spec.candidates)
 
 
 def _described(registered: Registered, status: UseCaseStatus) -> dict[str, Any]:
@@ -143,6 +145,7 @@ def _described(registered: Registered, status: UseCaseStatus) -> dict[str, Any]:
         "files": hashlib.sha256(canonical(registered.files)).hexdigest(),
         "live": status.live,
         "candidate": status.candidate,
+        "rivals": list(status.rivals),
         "stage": str(status.stage),
     }
 
@@ -155,6 +158,7 @@ def _result(registered: Registered, status: UseCaseStatus, entry: int | None, *,
         "releases": registered.releases,
         "live": status.live,
         "candidate": status.candidate,
+        "rivals": list(status.rivals),
         "stage": str(status.stage),
         "ledger": entry,
     }

@@ -62,6 +62,8 @@ def _allocation(status: UseCaseStatus) -> Allocation | None:
         step=rollout.step,
         share=rollout.share,
         generation=rollout.generation,
+        rivals=rollout.rivals,
+        out=tuple(sorted(rollout.out)),
     )
 
 

@@ -9,7 +9,8 @@ import msgspec
 from pydantic import ValidationError
 
 from pilotage.errors import NotFound, Tampered
-from pilotage.governance import serving_row
+from pilotage.governance import batches, serving_row
+from pilotage.governance.decisions import MADE_ON
 from pilotage.governance.keys import shown
 from pilotage.governance.ledger import GENESIS, chain_faults, fingerprint
 from pilotage.governance.standing import spec_of
@@ -29,7 +30,8 @@ def verify(tx: Transaction) -> tuple[int, str]:
 
     The chain vouches for the entries, and the entries for the rows: evidence, approvals, keys, releases, registered
     files and statuses. So an altered row is found, and so are entries cut off the end, for their rows are still there.
-    Files are hashed again, and what the workers serve is compiled again from all of these.
+    Files are hashed again, and what the workers serve is compiled again from all of these. A decision's entry names the
+    newest batch that it was made on, which vouches for all batches of its rollout before it.
     """
     told = Told()
     faults: list[str] = []
@@ -66,6 +68,8 @@ class Told:
         self.releases: dict[str, Words] = {}
         self.registered: dict[str, Words] = {}
         self.statuses: dict[str, Words] = {}
+        self.batches: dict[str, dict[int, str]] = {}
+        self.judged_by: dict[str, int] = {}
 
     def by(self, entries: Iterable[LedgerEntry]) -> Iterator[LedgerEntry]:
         """Pass every entry on, and remember what it says."""
@@ -93,6 +97,15 @@ class Told:
                     self.releases.setdefault(known, Words(entry.seq, entry.use_case, {"author": entry.actor}))
         if "status" in detail:
             self.statuses[entry.use_case] = Words(entry.seq, entry.use_case, {"status": detail["status"]})
+        if "rollout" in detail:
+            self._rolling(entry, str(detail["rollout"]), detail.get(MADE_ON))
+
+    def _rolling(self, entry: LedgerEntry, rollout: str, grounds: object) -> None:
+        told = self.batches.setdefault(rollout, {})
+        match grounds:
+            case {"batches": [int(seq), str(digest)], "spec": str(spec)}:
+                told.update({seq: digest} if seq else {})
+                self.judged_by.setdefault(spec, entry.seq)
 
 
 def _row_faults(tx: Transaction, told: Told) -> Iterator[str]:
@@ -110,7 +123,8 @@ def _row_faults(tx: Transaction, told: Told) -> Iterator[str]:
     yield from _compared("approval", told.approvals, approvals)
     yield from _key_faults(tx, told.keys)
     yield from _release_faults(tx, told.releases, names)
-    yield from _file_faults(tx, names)
+    yield from _file_faults(tx, names, told.judged_by)
+    yield from _batch_faults(tx, told.batches)
     standing = [*_registered_faults(tx, told.registered), *_status_faults(tx, told)]
     yield from standing
     if not standing:
@@ -175,9 +189,17 @@ def _release_faults(tx: Transaction, told: Mapping[str, Words], names: Iterable[
             yield f"release {reference}, which entry {words.seq} tells of, is gone"
 
 
-def _file_faults(tx: Transaction, names: Iterable[str]) -> Iterator[str]:
-    """Files are named by their content's SHA-256, in the registered file and in each release."""
-    digests: dict[str, str] = {}
+def _batch_faults(tx: Transaction, told: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
+    for rollout in sorted({*tx.batches.rollouts(), *told}):
+        if rollout in told:
+            yield from batches.chain_faults(tx, rollout, told[rollout])
+        else:
+            yield f"no entry tells of rollout {rollout}, of which there are batches"
+
+
+def _file_faults(tx: Transaction, names: Iterable[str], judged_by: Mapping[str, int]) -> Iterator[str]:
+    """Files are named by their content's SHA-256, in the registered file, in each release and in each decision."""
+    digests = {digest: f"that entry {seq} was judged by" for digest, seq in judged_by.items()}
     for name in names:
         registered = tx.use_cases.get(name)
         digests |= {digest: path for path, digest in registered.files.items()} if registered else {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
-from pilotage.errors import Conflict, WorkspaceUnusable
-from pilotage.records import Feedback, Finished, Started
+from pilotage.errors import Conflict, Tampered, WorkspaceUnusable
+from pilotage.rollout.observe import Followed
 from pilotage.rollout.running import Running
+from pilotage.rollout.sealed import recount
+from pilotage.rollout.tally import frontier
 from pilotage.rollout.watched import watched
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pilotage.clock import Clock
     from pilotage.records import SpoolEvent
     from pilotage.rollout.observe import Observer
-    from pilotage.store.base import Events, SpoolReader, Store
+    from pilotage.store.base import Events, SpoolReader, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Ingest:
             segment.pending += events
             segment.read, segment.ended = end, ended
         if everything:
-            self._observer.caught_up(began_at)
+            self._observer.caught_up(began_at, began)
             self._caught_up = began
         return count
 
@@ -180,52 +180,24 @@ class Ingest:
         """Tell the observer which rollouts are under way; count what is already sealed of those new to it."""
         with self._store.read() as tx:
             running = self._running.read(tx)
-        # Queried first: should that fail, the next turn finds them still new, and nothing is counted by half.
-        sealed = {
-            name: sealed_events(self._events, name, rolling.rollout.id, rolling.rollout.started)
-            for name, rolling in running.items()
-            if not self._observer.follows(name, rolling.rollout.id)
-        }
-        self._observer.follow({name: (rolling.rollout.id, watched(rolling.spec)) for name, rolling in running.items()})
+            new = {name for name, one in running.items() if not self._observer.follows(name, one.rollout.id)}
+            frontiers = {name: _frontier(tx, running[name].rollout.id) for name in new}
+        self._observer.follow(
+            {name: Followed(one.rollout, watched(one.spec), frontiers.get(name, {})) for name, one in running.items()}
+        )
         try:
-            for events in sealed.values():
-                for event in events:
-                    self._observer.feed(event)
+            for name in sorted(new):
+                recount(self._events, self._observer, name, running[name].rollout)
         except BaseException:
             # Half counted is not counted: the next turn begins anew with those that are new.
-            known = {name: rolling for name, rolling in running.items() if name not in sealed}
-            self._observer.follow({name: (one.rollout.id, watched(one.spec)) for name, one in known.items()})
+            for name in new:
+                self._observer.forget(name)
             raise
 
 
-def sealed_events(events: Events, use_case: str, rollout: str, since: int) -> list[SpoolEvent]:
-    """Return the sealed events that a rollout's counts are made of: its starts, their ends, and feedback since then."""
-    started = _records(
-        events.query('SELECT * FROM started WHERE use_case = ? AND rollout = ? ORDER BY "at"', (use_case, rollout)),
-        Started,
-    )
-    finished = _records(
-        events.query(
-            "SELECT * FROM finished WHERE use_case = ?1 AND id IN"
-            ' (SELECT id FROM started WHERE use_case = ?1 AND rollout = ?2) ORDER BY "at"',
-            (use_case, rollout),
-        ),
-        Finished,
-    )
-    feedback = _records(
-        events.query(
-            "SELECT * FROM feedback WHERE use_case = ? AND received >= ? ORDER BY received", (use_case, since)
-        ),
-        Feedback,
-    )
-    return [*started, *finished, *feedback]
-
-
-def _records(rows: list[dict[str, Any]], kind: type[SpoolEvent]) -> list[SpoolEvent]:
-    """Return rows as the records they were; a NULL is a field that the version which wrote the event did not know."""
-    nested = {"hits"} if kind is Finished else set()
-    fields = {item.name for item in msgspec.structs.fields(kind)} - nested
-    return [
-        msgspec.convert({name: row[name] for name in fields if row[name] is not None}, kind, strict=False)
-        for row in rows
-    ]
+def _frontier(tx: Transaction, rollout: str) -> dict[str, int]:
+    try:
+        return frontier(tx, rollout)
+    except Tampered:
+        # The controller says so, and decides nothing on what is counted here.
+        return {}

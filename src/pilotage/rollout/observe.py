@@ -1,116 +1,128 @@
-"""Turns the stream of events into what a decision reads: one observation a rollout, kept up event by event."""
+"""Turns the stream of events into batches: each event to the rollout that it is about, each batch behind a watermark."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
 
-from pilotage.decision.observation import Observation
 from pilotage.records import Feedback, Finished, Started
-from pilotage.rollout.units import BASELINE, CANDIDATE, Units
+from pilotage.rollout.tracker import Tracker
+from pilotage.rollout.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pilotage.decision.batch import Batch
     from pilotage.records import SpoolEvent
     from pilotage.rollout.watched import Watched
+    from pilotage.status import RolloutStatus
+
+GRACE_SECONDS = 0.25
+"""An event is appended at most so long after the time it carries, in real time; later, it may come late."""
+_ARMS = ("baseline", "candidate")
+
+
+class Followed(NamedTuple):
+    """A rollout to follow. `frontier` is that of its recorded batches; it is read when the rollout is new here."""
+
+    rollout: RolloutStatus
+    metrics: Sequence[Watched]
+    frontier: Mapping[str, int]
+
+
+class _Course:
+    """One followed rollout. `read_until` is its watermark, None until a pass was complete that began with it.
+
+    Of a rollout that goes on, what is read again may be about units that nothing is read of any more: in its first two
+    complete passes (`passes_untold`) nothing is said to be unmatched.
+    """
+
+    def __init__(self, followed: Followed) -> None:
+        rollout = followed.rollout
+        self.rollout = rollout.id
+        self.tracker = Tracker(rollout.id, rollout.candidates, followed.metrics, resumed=followed.frontier)
+        self.waiting = Waiting()
+        self.read_until: int | None = None
+        self.passes_untold = 2 if followed.frontier else 0
 
 
 class Observer:
-    """Counts the units of the rollouts that it follows; events of anything else pass by.
+    """Follows rollouts; events of anything else pass by. `unmatched` counts by use case feedback that joined nothing.
 
-    Segments of several workers are read one after another, so feedback or an end can be read before the start that it
-    belongs to. Such events wait until every segment was read to its end once more (`caught_up`): what was appended
-    before them has been read by then, and what still joins nothing never will.
+    The watermark is the clock's time some `grace` seconds (real ones: the clock may be a time-lapse) before the last pass
+    began that read everything: whatever carries such a time had been appended by then, and has been read.
     """
 
-    def __init__(self) -> None:
-        self._rollouts: dict[str, tuple[str, Units]] = {}
-        self._waiting: dict[tuple[str, str, str], list[Finished | Feedback]] = {}
-        self._waiting_since_before: dict[tuple[str, str, str], list[Finished | Feedback]] = {}
-        self._read_until = 0
+    def __init__(self, *, grace: float = GRACE_SECONDS) -> None:
+        self._grace = grace
+        self._courses: dict[str, _Course] = {}
+        self._passes: deque[tuple[float, int]] = deque()
         self.unmatched: dict[str, int] = {}
 
     def follows(self, use_case: str, rollout: str) -> bool:
-        known = self._rollouts.get(use_case)
-        return known is not None and known[0] == rollout
+        known = self._courses.get(use_case)
+        return known is not None and known.rollout == rollout
 
-    def follow(self, rollouts: Mapping[str, tuple[str, Sequence[Watched]]]) -> None:
-        """Follow these (use case -> rollout id and metrics) and forget all others; a new one starts from nothing.
+    def follow(self, rollouts: Mapping[str, Followed]) -> None:
+        """Follow these, by use case, and forget all others; a new one starts from its frontier.
 
-        Call it after reading a batch of events and before feeding it: whoever was assigned by a rollout in that batch
-        was assigned after the rollout was written, so it is known here.
+        Call it after reading a batch of events and before feeding it: whoever was assigned by a rollout or a split in
+        that batch was assigned after it was written, so it is known here.
         """
-        for use_case in [name for name in self._rollouts if name not in rollouts]:
-            del self._rollouts[use_case]
-            self.unmatched.pop(use_case, None)
-        for use_case, (rollout, metrics) in rollouts.items():
-            if not self.follows(use_case, rollout):
-                self._rollouts[use_case] = (rollout, Units(metrics))
+        for use_case in [name for name in self._courses if name not in rollouts]:
+            self.forget(use_case)
+        for use_case, followed in rollouts.items():
+            if not self.follows(use_case, followed.rollout.id):
+                self._courses[use_case] = _Course(followed)
                 self.unmatched[use_case] = 0
+            self._courses[use_case].tracker.allocations(followed.rollout.allocations)
+
+    def forget(self, use_case: str) -> None:
+        self._courses.pop(use_case, None)
+        self.unmatched.pop(use_case, None)
+
+    def tracker(self, use_case: str) -> Tracker:
+        """Return the tracker of a rollout that is followed."""
+        return self._courses[use_case].tracker
 
     def feed(self, event: SpoolEvent) -> None:
-        known = self._rollouts.get(event.use_case)
-        if known is None:
+        course = self._courses.get(event.use_case)
+        if course is None:
             return
-        rollout, units = known
-        match event:
-            case Started():
-                if event.rollout == rollout and event.unit and event.arm in (BASELINE, CANDIDATE):
-                    units.started(event)
-                    self._release(event, units)
-            case Finished():
-                if not units.finished(event):
-                    self._wait((event.use_case, "id", event.id), event)
-            case Feedback():
-                if not units.feedback(event):
-                    self._wait(_joins(event), event)
+        # Exact types, for this is asked of every event.
+        if type(event) is Finished:
+            if not course.tracker.finished(event):
+                course.waiting.put(event)
+        elif type(event) is Feedback:
+            if not course.tracker.feedback(event):
+                course.waiting.put(event)
+        elif type(event) is Started and event.rollout == course.rollout and event.unit and event.arm in _ARMS:
+            course.tracker.started(event)
+            for waited in course.waiting.release(event):
+                self.feed(waited)
 
-    def caught_up(self, read_from: int) -> None:
-        """Say that all segments were read to their end by a pass that began at `read_from` (microseconds)."""
-        for events in self._waiting_since_before.values():
-            for event in events:
-                if isinstance(event, Feedback) and event.use_case in self.unmatched:
-                    self.unmatched[event.use_case] += 1
-        self._waiting_since_before, self._waiting = self._waiting, {}
-        self._read_until = max(self._read_until, read_from)
-        for _, units in self._rollouts.values():
-            units.advance(self._read_until)
+    def caught_up(self, at: int, real: float) -> None:
+        """Say that all segments were read to their end by a pass that began `at` (the clock's time).
 
-    def observe(self, use_case: str, step: int, *, now: int, lag: int = 0, lost: int = 0) -> Observation | None:
-        """Return what is known of a followed rollout that stands at `step`, or None where it is not followed.
-
-        `now` is the clock's; `lag` how old the oldest event is that was not fed yet, in microseconds of real time.
+        `real` is when that was in real time (seconds, of any origin).
         """
-        known = self._rollouts.get(use_case)
-        if known is None:
+        for use_case, course in self._courses.items():
+            let_go = course.waiting.caught_up()
+            if course.passes_untold:
+                course.passes_untold -= 1
+            else:
+                self.unmatched[use_case] += let_go
+        self._passes.append((real, at))
+        while len(self._passes) > 1 and self._passes[1][0] <= real - self._grace:
+            self._passes.popleft()
+        then, watermark = self._passes[0]
+        if then <= real - self._grace:
+            for course in self._courses.values():
+                course.read_until = watermark
+
+    def batch(self, use_case: str, at: int) -> Batch | None:
+        """Return what has matured of a followed rollout since its last batch; None where nothing has, or may have."""
+        course = self._courses.get(use_case)
+        if course is None or course.read_until is None:
             return None
-        rollout, units = known
-        return Observation(
-            rollout=rollout,
-            at=now,
-            lag=lag,
-            lost=lost,
-            exposed=units.exposed(step),
-            unheard=units.unheard(),
-            metrics=units.strata(),
-        )
-
-    def _wait(self, key: tuple[str, str, str], event: Finished | Feedback) -> None:
-        self._waiting.setdefault(key, []).append(event)
-
-    def _release(self, started: Started, units: Units) -> None:
-        """Give a start the events that came before it."""
-        for kind, value in (("id", started.id), ("key", started.key), ("unit", started.unit)):
-            for waiting in (self._waiting, self._waiting_since_before):
-                for event in waiting.pop((started.use_case, kind, value), ()) if value else ():
-                    if isinstance(event, Finished):
-                        units.finished(event)
-                    else:
-                        units.feedback(event)
-
-
-def _joins(event: Feedback) -> tuple[str, str, str]:
-    for kind, value in (("id", event.inference), ("key", event.key)):
-        if value:
-            return event.use_case, kind, value
-    return event.use_case, "unit", event.unit
+        return course.tracker.batch(course.read_until, at)

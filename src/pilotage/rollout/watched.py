@@ -5,33 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pilotage.decision.method import method_of
 from pilotage.decision.verdict import judged
+from pilotage.spec.route import GREATEST
 
 if TYPE_CHECKING:
+    from pilotage.decision.method import Method
     from pilotage.records import Finished
     from pilotage.spec.use_case import UseCase
 
 MILLION = 1_000_000
-_DEAREST = 10**18
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One metric. Values of requests and units are floats on the metric's scale; sums are whole millionths of it."""
+    """One metric. All values are whole millionths on its scale, so that no order of adding changes a sum.
+
+    `most` is the greatest that counts.
+    """
 
     name: str
     source: str
     kind: str
-    high: float
+    most: int
     silence: float | None
     matures_after: int
     limit: int | None
+    method: Method
 
-    def in_time(self, exposed: int, at: int) -> bool:
-        """Return whether something that happened at `at` counts; without `matures_after`, everything does."""
-        return not self.matures_after or at <= exposed + self.matures_after
+    @property
+    def by_gateway(self) -> bool:
+        """Whether the gateway itself sees it."""
+        return self.source != "feedback"
 
-    def seen(self, finished: Finished | None) -> float | None:
+    def seen(self, finished: Finished | None) -> int | None:
         """Return what the gateway saw of one settled request; None as the request means that it never ended.
 
         Of a call that the application made itself (no attempt is recorded) it saw no cost. An error, a fallback or a
@@ -39,32 +46,36 @@ class Watched:
         """
         match self.source:
             case "errors":
-                return float(finished is None or bool(finished.error))
+                return MILLION if finished is None or finished.error else 0
             case "fallbacks":
-                return float(finished is not None and finished.fallback)
+                return MILLION if finished is not None and finished.fallback else 0
             case "slow":
-                return float(finished is None or (self.limit is not None and finished.duration > self.limit))
+                slow = finished is None or (self.limit is not None and finished.duration > self.limit)
+                return MILLION if slow else 0
             case "cost":
-                if finished is None or not finished.attempts:
-                    return None
-                return min(finished.cost, _DEAREST) / MILLION
+                return min(finished.cost, self.most) if finished is not None and finished.attempts else None
             case _:
                 return None
 
+    def fixed(self, value: float) -> int:
+        """Return a value in millionths, within what can be computed with."""
+        return min(round(max(-GREATEST, min(value, GREATEST)) * MILLION), self.most)
+
     def value(self, n: int, total: int) -> int | None:
-        """Return one unit's value in millionths: whether any (binary), the sum (count), else the mean.
+        """Return one unit's value of n values: whether any (binary), the sum (count), else the mean.
 
         None: it does not count, for nothing is known of it and the file gives silence no value.
         """
         if not n:
-            return None if self.silence is None or self.source != "feedback" else round(self.silence * MILLION)
+            return None if self.silence is None or self.by_gateway else round(self.silence * MILLION)
         match self.kind:
             case "binary":
                 return MILLION if total > 0 else 0
             case "count":
                 return total
             case _:
-                return round(total / n)
+                # Whole numbers only, a half upwards: a float would not hold the sum of many large values.
+                return (2 * total + n) // (2 * n)
 
 
 def watched(spec: UseCase) -> tuple[Watched, ...]:
@@ -74,10 +85,11 @@ def watched(spec: UseCase) -> tuple[Watched, ...]:
             name=name,
             source=metric.source,
             kind=metric.kind,
-            high=metric.bounds[1],
+            most=round(min(metric.bounds[1], GREATEST) * MILLION),
             silence=metric.silence,
             matures_after=metric.matures_after,
             limit=metric.limit,
+            method=method_of(metric),
         )
         for name, metric in {**spec.signals, **judged(spec)}.items()
     )

@@ -31,7 +31,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 def position(rollout: str, unit: str) -> int:
-    """Return where a unit stands in one rollout, in millionths: below the share means candidate.
+    """Return where a unit stands in one rollout, in millionths: below the share means candidate, where there is one.
 
     A stable hash of both, so raising a share keeps everyone who was in, and each rollout shuffles anew.
     """
@@ -52,15 +52,19 @@ class RoutingTable:
     def assign(self, route: Route, unit: str) -> Assignment | None:
         """Return the release for a unit's digest (empty: not enrolled), or None where nothing serves.
 
-        A rollout without a baseline serves the candidate's share of units, and nobody else. The share that an
+        Of K candidates each owns one of K equal parts of all positions. In it, the first `share` is the candidate's and
+        the rest the baseline's, so raising the share keeps everyone who was in, and one that is out gives its units to the
+        baseline alone. A rollout without a baseline serves the candidates' share of units, and nobody else. The share that an
         assignment carries is the one that it was made by: 0 while the rollout is blind.
         """
         split = route.allocation
         if split is None or not unit:
             return Assignment(route.releases[route.live], route.live, "live") if route.live else None
         share = 0 if split.rollout in self.blind else split.share
-        candidate = position(split.rollout, unit) < share
-        reference = split.candidate if candidate else split.baseline
+        part, place = divmod(position(split.rollout, unit) * (1 + len(split.rivals)), MILLION)
+        owner = split.rivals[part - 1] if part else split.candidate
+        candidate = place < share and owner not in split.out
+        reference = owner if candidate else split.baseline
         if not reference:
             return None
         return Assignment(

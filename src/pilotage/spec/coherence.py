@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pilotage.spec.fault import looks_secret, meant, shown
+from pilotage.spec.metric import LEFT_OUT
+from pilotage.spec.rollout import Rollout
 from pilotage.spec.use_case import BUILT_IN_UPSTREAMS
 from pilotage.spec.wording import dotted
 
@@ -25,9 +27,11 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield (key path, what is wrong and what would be right) for everything that does not fit together."""
     variants = _table(tables, "variants")
     yield from _named_variants(tables, variants)
+    yield from _rivals(tables, variants)
     yield from _fallbacks(variants)
     yield from _upstreams(tables, variants)
     yield from _metrics(tables)
+    yield from _unprovable(tables)
     yield from _secrets((), tables)
 
 
@@ -40,6 +44,23 @@ def _named_variants(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> I
     if isinstance(candidate, str) and candidate == tables.get("status_quo"):
         says = f"candidate and status_quo are both {shown(candidate)}, and nothing can be compared with itself"
         yield ("candidate",), f"{says}; name another variant, or remove one of the two keys"
+
+
+def _rivals(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    rivals = tables.get("rivals")
+    if not isinstance(rivals, list) or not rivals:
+        return
+    if not isinstance(tables.get("candidate"), str):
+        yield ("rivals",), "rivals go beside a candidate, and there is none; name the first of them as candidate"
+    seen = {tables.get(key): key for key in ("status_quo", "candidate")}
+    for index, name in enumerate(rivals):
+        if not isinstance(name, str):
+            continue
+        if variants and name not in variants:
+            yield ("rivals", index), f"rivals names {shown(name)}, which is no variant{meant(name, variants)}"
+        elif name in seen:
+            yield ("rivals", index), f"rivals names '{name}', which is {seen[name]} already; remove it here"
+        seen.setdefault(name, "a rival")
 
 
 def _fallbacks(variants: Mapping[str, Any]) -> Iterator[Finding]:
@@ -137,6 +158,29 @@ def _metrics(tables: Mapping[str, Any]) -> Iterator[Finding]:
                 yield (role, name), says
             if name == "approvals":
                 yield (role, name), "'approvals' is a line of every gate already; choose another name"
+
+
+def _unprovable(tables: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find metrics on which a candidate could never be judged as the ramp demands."""
+    for role in ("goals", "guardrails"):
+        for name, metric in _table(tables, role).items():
+            if isinstance(metric, dict) and metric.get("silence") == LEFT_OUT:
+                says = "leaves out who never answered, so response rates could mislead"
+                yield (role, name, "silence"), f"{role}.{name}.silence = '{LEFT_OUT}' {says}; only a signal may do that"
+    if isinstance(tables.get("candidate"), str) and _proof_demanded(tables):
+        for name, goal in _table(tables, "goals").items():
+            if isinstance(goal, dict) and "minimum_effect" not in goal:
+                says = f"goals.{name} has no minimum_effect, and a step of the rollout demands 'prove'"
+                right = "write the smallest difference that matters, such as minimum_effect = 0.02, or make it a signal"
+                yield ("goals", name), f"{says}; {right}"
+
+
+def _proof_demanded(tables: Mapping[str, Any]) -> bool:
+    steps = _table(tables, "rollout").get("steps")
+    if not isinstance(steps, list):
+        return any("prove" in step.demands for step in Rollout().steps)
+    demands = [step.get("demands") for step in steps if isinstance(step, dict)]
+    return any("prove" in demand for demand in demands if isinstance(demand, list))
 
 
 def _secrets(path: KeyPath, value: Any) -> Iterator[Finding]:

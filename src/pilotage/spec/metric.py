@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pilotage.spec.quantity import Duration
 
 MetricKind = Literal["binary", "rating", "duration", "money", "count"]
 Source = Literal["feedback", "errors", "fallbacks", "slow", "cost"]
+LEFT_OUT = "none"
+"""What the file says of silence where units that never answered do not count."""
+HOUR = 3_600_000_000
 
 
 Lines = Annotated[tuple[str, ...], pydantic.Strict(False)]
 """A list of strings in the file."""
+
+
+Silence = Annotated[
+    float | None,
+    BeforeValidator(lambda value: None if value == LEFT_OUT else value),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"const": LEFT_OUT}], "default": 0.0}),
+]
+"""A number, or `none` in the file: units that never answered are left out."""
+
+
+def _matures(given: dict[str, Any]) -> int:
+    """What the gateway sees is final with the unit's first request; people take their time to answer."""
+    return HOUR if given.get("source") == "feedback" else 0
 
 
 class Strict(BaseModel):
@@ -50,15 +66,18 @@ class Metric(Strict):
     minimum_effect: Annotated[float, Field(gt=0)] | None = None
     """The smallest difference that matters, on the metric's own scale; what the rollout must be able to see."""
     margin: Annotated[float, Field(gt=0)] | None = None
-    """How much worse is still acceptable, on the metric's own scale (0.02 is 2 points of a rate)."""
+    """How much worse is still acceptable, on the metric's own scale (0.02 is 2 points of a rate). Every guardrail has one."""
     low: float | None = None
     """The least possible value (rating, duration, money, count); for the last three it is 0 unless this says otherwise."""
     high: float | None = None
     """The greatest possible value; values above a duration's or money's cap count as the cap."""
-    matures_after: Duration = 0
-    """How long after a unit's first exposure its value is final, such as '6h'."""
-    silence: float | None = 0.0
-    """The value of a unit that never answered. Every unit counts, so that response rates cannot mislead."""
+    matures_after: Duration = Field(default_factory=_matures)
+    """How long after a unit's first exposure its value is final, such as '6h'; only then does it count. '1h' unless given
+    for what comes by feedback; '0s' for what the gateway itself sees, which is the unit's first request alone. Longer, it
+    is every request of that time."""
+    silence: Silence = 0.0
+    """The value of a unit that never answered. Every unit counts, so that response rates cannot mislead. A signal may
+    leave such units out: silence = 'none'."""
     limit: Duration | None = None
     """For source 'slow': slower than this counts as 1."""
     worth: Annotated[float, Field(ge=0)] | None = None
@@ -66,7 +85,7 @@ class Metric(Strict):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        faults = [*self._range_faults(), *self._source_faults()]
+        faults = [*self._range_faults(), *self._source_faults(), *self._role_faults()]
         if faults:
             raise Incoherent(faults)
         return self
@@ -97,6 +116,9 @@ class Metric(Strict):
 
     def _source_faults(self) -> list[tuple[str, str]]:
         faults = []
+        if self.source == "feedback" and not self.matures_after:
+            says = "matures_after = '0s' makes every value final before anybody could answer"
+            faults.append(("matures_after", f"{says}; write how long answers take, such as '6h' ('1h' unless given)"))
         if self.source == "slow" and not self.limit:
             faults.append(("source", "source 'slow' needs a limit, such as limit = '4s'"))
         if self.source != "slow" and self.limit is not None:
@@ -110,6 +132,10 @@ class Metric(Strict):
         if self.kind == "binary" and not self.low is self.high is None:
             faults.append(("kind", "a binary metric is 0 or 1; remove low and high, or set another kind"))
         return faults
+
+    def _role_faults(self) -> list[tuple[str, str]]:
+        """Return what is wrong with it in its role only."""
+        return []
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -129,3 +155,9 @@ class Guardrail(Metric):
 
     rollback_at: Literal["margin", "zero"] = "margin"
     """Harm is measured against the margin (default) or against no difference at all."""
+
+    def _role_faults(self) -> list[tuple[str, str]]:
+        if self.margin is not None:
+            return []
+        says = "a guardrail needs a margin: how much worse is still acceptable, on the metric's own scale"
+        return [("", f"{says}; write margin = 0.02 for 2 points of a rate")]

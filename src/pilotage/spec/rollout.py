@@ -18,10 +18,12 @@ class Step(Strict):
     """One stop of the ramp."""
 
     share: Annotated[float, Field(gt=0, le=100)]
-    """The candidate's share of users, in percent."""
+    """The candidate's share of users, in percent. Rivals share it equally: with two of them, 75 gives each of the three
+    25 %, as much as the baseline has."""
     demands: Lines = ("safe",)
     """What leaving this step takes: 'safe' (no guardrail shows harm), 'prove' (every guardrail shown no worse, every
-    goal shown better), 'hold 6h' (at least this long), 'approve' (somebody's yes)."""
+    goal shown better; with rivals, of one candidate at least), 'hold 6h' (at least this long), 'approve' (somebody's
+    yes)."""
 
     @field_validator("demands")
     @classmethod
@@ -43,7 +45,12 @@ class Step(Strict):
 
 
 class Rollout(Strict):
-    """The ramp and its error rates."""
+    """The ramp and its error rates.
+
+    A plain A/B test is a ramp of one step, such as steps = [{ share = 50, demands = ["prove", "approve"] }]; with one rival
+    66.7 gives all three a third. It ends when something is shown: the best that is proven is promoted, what is shown to
+    be harmful or to miss is dropped, and all of it may be looked at whenever you like.
+    """
 
     steps: Annotated[tuple[Step, ...], pydantic.Strict(False), Field(min_length=1)] = (
         Step(share=1),
@@ -53,9 +60,19 @@ class Rollout(Strict):
     )
     """Stops in rising order; after the last one the candidate is promoted."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """The chance of promoting a candidate that is worse by the margin, and of rolling back one that is not."""
+    """The chance of promoting a candidate that is worse by the margin, and of rolling back one that is not. Candidates that
+    are tried at once share it."""
+    beta: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """The chance of giving up a candidate that does reach the smallest effect that matters."""
     minimum_units: Annotated[int, Field(ge=1)] = 50
-    """Candidate units with a matured outcome before a step may be left."""
+    """Candidate units with a matured outcome in every guardrail, all first met at this step, before it may be left."""
+    risk_budget: Annotated[int, Field(ge=1)] | None = None
+    """The most units that may come to harm on the way up. While a guardrail is not shown to be no worse, a step is only
+    left if those who have met a candidate, and minimum_units more, times the most by which it may be worse, are within
+    this. It counts guardrails that are binary."""
+    minimum_duration: Duration = 86_400_000_000
+    """How long a rollout takes at least before everybody gets the candidate: one whole day, unless given, for what helps
+    in the morning may not help at night."""
     blind_after: Duration = 60_000_000
     """When the controller has not been heard of for this long, workers send the candidate's users to the baseline."""
 

@@ -37,7 +37,11 @@ class MetricDoor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The split of one rollout: `share` of units, in millionths, get the candidate."""
+    """The split of one rollout: `share` of units, in millionths, get a candidate.
+
+    `rivals` are the candidates beside the first: each owns an equal part of all positions, and has `share` of that. In the
+    part of one that is `out`, everybody gets the baseline.
+    """
 
     rollout: str
     baseline: str
@@ -45,12 +49,14 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: int
     share: int
     generation: int
+    rivals: tuple[str, ...] = ()
+    out: tuple[str, ...] = ()
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a worker must know of one use case. `live` is empty where nothing serves yet.
 
-    `releases` holds every release that may be asked for: live, both sides of a rollout, their fallbacks, and all
+    `releases` holds every release that may be asked for: live, all sides of a rollout, their fallbacks, and all
     others of the use case, for pinning. `currency` is what prices are in. When the controller has not been heard of for
     `blind_after` (microseconds of real time), the rollout's units get the baseline.
     """

@@ -6,10 +6,11 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
+import pydantic
 from pydantic import Field, model_validator
 
 from pilotage.spec.gates import Approvals, Gates
-from pilotage.spec.metric import Goal, Guardrail, Lines, Strict
+from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.rollout import Rollout
 from pilotage.spec.variant import Name, Upstream, Variant
 
@@ -30,10 +31,31 @@ class Traffic(Strict):
 
     new_units_a_day: Annotated[float, Field(gt=0)]
     """New users (or accounts, or conversations) a day: only first exposures count as proof."""
+    returning: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The part of a day's users that were here in the last month already (0.3 is three in ten). To a rollout each of them
+    is new once, so it meets more at its beginning than later."""
+    regulars: Annotated[float, Field(gt=0)] | None = None
+    """From how many different users those come that return."""
     requests_a_unit: Annotated[float, Field(ge=1)] = 1.0
     """Requests that one unit sends, on average."""
     peak_requests_a_second: Annotated[float, Field(gt=0)] | None = None
     """The busiest second that must be served."""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if not self.returning:
+            if self.regulars is None:
+                return self
+            raise Incoherent(
+                [("regulars", "regulars has no meaning without returning; set returning, or remove regulars")]
+            )
+        if self.regulars is None:
+            raise Incoherent([("returning", "returning needs regulars: from how many different users they come")])
+        daily = self.new_units_a_day * self.returning / (1 - self.returning)
+        if daily > self.regulars:
+            says = f"regulars = {self.regulars:g} are fewer than the {daily:,.0f} that return on one day (returning)"
+            raise Incoherent([("regulars", f"{says}; count everybody who came back within a month")])
+        return self
 
 
 class Budget(Strict):
@@ -90,6 +112,9 @@ class UseCase(Strict):
     """The variant that stands for what exists today, and serves until something better is proven."""
     candidate: Name | None = None
     """The variant that is on its way to production."""
+    rivals: Annotated[tuple[Name, ...], pydantic.Strict(False)] = ()
+    """Other candidates that go the same way beside it; each is judged at alpha divided by their number. They part the
+    share of every step equally, every gate takes all of them, and the best that is proven is promoted."""
     scope: Scope = Scope()
     """What the use case does and does not do."""
     traffic: Traffic | None = None
@@ -123,6 +148,11 @@ class UseCase(Strict):
         if self.status_quo is None and self.candidate is None and len(self.variants) == 1:
             object.__setattr__(self, "status_quo", next(iter(self.variants)))
         return self
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Return the variants on their way, the first of them first; none without a candidate."""
+        return (self.candidate, *self.rivals) if self.candidate is not None else ()
 
     @property
     def metrics(self) -> dict[str, Goal | Guardrail]:

@@ -68,6 +68,8 @@ def explain(error: ErrorDetails) -> Iterator[tuple[KeyPath, str]]:
         yield path, _pattern(name, given, str(context.get("pattern", "")))
     elif kind in ("string_too_short", "too_short"):
         yield path, f"{name} is empty; write at least one{' character' if kind == 'string_too_short' else ''}"
+    elif kind == "default_factory_not_called":
+        return  # a default that another key decides; what is wrong with that one is told
     elif kind in _WANTED:
         yield path, f"{name} = {given} must be {_WANTED[kind]}"
     elif kind == "value_error" and isinstance(context.get("error"), Incoherent):

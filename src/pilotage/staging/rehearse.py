@@ -42,20 +42,21 @@ async def rehearse(
     use_case: str,
     *,
     trace: Path | None,
+    variant: str = "",
     requests: int = 300,
     seconds: float = 20,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Replay a burst on the candidate and record evidence: `replay_errors`, `replay_latency` and `replay_fidelity`.
+    """Replay a burst on a candidate and record evidence: `replay_errors`, `replay_latency` and `replay_fidelity`.
 
-    The burst is the busiest `requests` arrivals of the trace (or of a day drawn from the use case's declared traffic),
+    `variant` names one of several candidates; it is the first of them otherwise. The burst is the busiest `requests` arrivals of the trace (or of a day drawn from the use case's declared traffic),
     compressed to `seconds` if they took longer, never stretched. The questions are the use case's cases. Return plain
     data with a `summary`; raise NotMeasured, with nothing recorded, where there is no candidate, case, gateway or
     arrival, or where the sender itself could not keep the schedule.
     """
     if requests < 1 or not seconds > 0:
         raise WrongCall("requests is at least 1, seconds above 0")
-    plan = await fetch_plan(command, use_case)
+    plan = await fetch_plan(command, use_case, variant)
     cases = await fetch_cases(command, plan)
     # A probe of security or privacy is no likely question; it is replayed only where there is nothing else.
     likely = [case for case in cases.taken if case.kind not in SAFETY] or list(cases.taken)
@@ -76,7 +77,7 @@ async def rehearse(
         )
     near = _fidelity(burst, sent, factor)
     measures, missing = _measure(source, schedule, sent, factor=factor, slip=slip, near=near)
-    now = await fetch_plan(command, use_case)
+    now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter) != (plan.candidate, plan.charter):
         raise Conflict(f"{use_case} was changed during the rehearsal, so nothing was recorded", hint="run it again")
     evidence = await record(command, plan, measures, _digest(cases, schedule))

@@ -84,7 +84,7 @@ class AsymptoticProcess(msgspec.Struct, frozen=True):
         after = msgspec.structs.replace(self, steps={**self.steps, step: merged})
         if not self.tuning and after.ready:
             _, variance, whole = after.totals()
-            after = msgspec.structs.replace(after, tuning=_tuning(variance / whole, self.claim.scale))
+            after = msgspec.structs.replace(after, tuning=tuned(variance / whole, self.claim.scale))
         return after
 
     @property
@@ -96,24 +96,11 @@ class AsymptoticProcess(msgspec.Struct, frozen=True):
     @property
     def log_e(self) -> float:
         """The log of the (asymptotic) e-value; 0 during the burn-in."""
-        if not self.tuning:
-            return 0.0
-        total, variance, whole = self.totals()
-        wide = variance + self.tuning
-        score = (self.claim.sign * total - self.claim.null * whole) / math.sqrt(wide)
-        return math.log(2) + math.log(self.tuning / wide) / 2 + _log_half_normal(score)
+        return evidence(self.claim, self.totals(), self.tuning) if self.tuning else 0.0
 
     def interval(self, alpha: float) -> tuple[float, float] | None:
-        """Return the two-sided confidence sequence of theta_C - theta_B, or None during the burn-in.
-
-        Half its width is sqrt((V + r) (2 ln(1 / alpha) + ln((V + r) / r))) / sum w_k.
-        """
-        if not self.tuning:
-            return None
-        total, variance, whole = self.totals()
-        wide = variance + self.tuning
-        half = math.sqrt(wide * (2 * threshold(alpha) + math.log(wide / self.tuning)))
-        return (total - half) / whole, (total + half) / whole
+        """Return the two-sided confidence sequence of theta_C - theta_B, or None during the burn-in."""
+        return interval(self.totals(), self.tuning, alpha) if self.tuning else None
 
     def totals(self) -> tuple[float, float, float]:
         """Return (sum w_k (mean_C - mean_B), V, sum w_k) over the steps that have two units on both sides."""
@@ -127,6 +114,46 @@ class AsymptoticProcess(msgspec.Struct, frozen=True):
             variance += weight * weight * (b.error() + c.error()) * self.resolution**2
             whole += weight
         return total, variance, whole
+
+
+class AsymptoticSequence(msgspec.Struct, frozen=True, kw_only=True, tag="asymptotic"):
+    """Several claims about one difference, and its confidence sequence for display.
+
+    `totals` are (S at d = 0, V, sum w_k) of all that has matured, `scale` as in a claim.
+    """
+
+    claims: tuple[Claim, ...]
+    scale: float
+    totals: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    tuning: float = 0.0
+
+    def update(self, totals: tuple[float, float, float], *, ready: bool) -> AsymptoticSequence:
+        """Return the sequence at new totals; `ready` says that the burn-in is over."""
+        _, variance, whole = totals
+        tuning = self.tuning
+        if not tuning and ready and variance > 0:
+            tuning = tuned(variance / whole, self.scale)
+        return msgspec.structs.replace(self, totals=totals, tuning=tuning)
+
+    @property
+    def log_e(self) -> Array:
+        """The logs of the (asymptotic) e-values of `claims`; 0 during the burn-in."""
+        if not self.tuning:
+            return np.zeros(len(self.claims))
+        return np.asarray([evidence(claim, self.totals, self.tuning) for claim in self.claims])
+
+    def interval(self, alpha: float) -> tuple[float, float] | None:
+        """Return the bounds of the difference, or None where nothing is known of it.
+
+        During the burn-in they are for orientation only: as if values varied by `scale` at least.
+        """
+        total, variance, whole = self.totals
+        if not whole:
+            return None
+        if self.tuning:
+            return interval(self.totals, self.tuning, alpha)
+        variance = max(variance, whole * self.scale * self.scale)
+        return interval((total, variance, whole), tuned(variance / whole, self.scale), alpha)
 
 
 def gather(values: ArrayLike, resolution: float = 1e-6) -> Sums:
@@ -155,7 +182,26 @@ def adjust(values: ArrayLike, covariate: ArrayLike, slope: float, centre: float)
     return np.asarray(values, dtype=np.float64) - slope * (np.asarray(covariate, dtype=np.float64) - centre)
 
 
-def _tuning(variance: float, effect: float) -> float:
+def evidence(claim: Claim, totals: tuple[float, float, float], tuning: float) -> float:
+    """Return the log of the (asymptotic) e-value for totals (S at d = 0, V, sum w_k)."""
+    total, variance, whole = totals
+    wide = variance + tuning
+    score = (claim.sign * total - claim.null * whole) / math.sqrt(wide)
+    return math.log(2) + math.log(tuning / wide) / 2 + _log_half_normal(score)
+
+
+def interval(totals: tuple[float, float, float], tuning: float, alpha: float) -> tuple[float, float]:
+    """Return the two-sided confidence sequence.
+
+    Half its width is sqrt((V + r) (2 ln(1 / alpha) + ln((V + r) / r))) / sum w_k.
+    """
+    total, variance, whole = totals
+    wide = variance + tuning
+    half = math.sqrt(wide * (2 * threshold(alpha) + math.log(wide / tuning)))
+    return (total - half) / whole, (total + half) / whole
+
+
+def tuned(variance: float, effect: float) -> float:
     """Return r, which makes the bound tightest where an effect of `effect` is about to be shown at alpha .05."""
     reached = 2 * _TUNED_FOR * (variance / effect) ** 2
     return reached / (2 * _TUNED_FOR + math.log1p(2 * _TUNED_FOR))

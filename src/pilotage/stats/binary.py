@@ -128,9 +128,14 @@ def increments(
     return np.asarray((np.asarray(counts, dtype=np.float64)[..., None, :] * table).sum(axis=-1))
 
 
-def log_ratios(rate: Array | float, part: Array | float, share: Array | float, null: float, effects: Array) -> Array:
-    """Return each component's certified log e-value for one unit that is sB, fB, sC or fC: shape (..., K, 4)."""
-    rate, part, share = (np.asarray(x, dtype=np.float64)[..., None] for x in (rate, part, share))
+def log_ratios(
+    rate: Array | float, part: Array | float, share: Array | float, null: Array | float, effects: Array
+) -> Array:
+    """Return each component's certified log e-value for one unit that is sB, fB, sC or fC: shape (..., K, 4).
+
+    `effects` has the shape (..., K) and all others (...): many claims cost little more than one.
+    """
+    rate, part, share, null = (np.asarray(x, dtype=np.float64)[..., None] for x in (rate, part, share, null))
     a, b = bet(rate, part, effects)
     a0 = null_point(a, b, share, null)
     b0 = a0 + null
@@ -152,44 +157,57 @@ def bet(rate: Array, part: Array, effects: Array) -> tuple[Array, Array]:
     return a, np.clip(a + effects, CLIP, 1 - CLIP)
 
 
-def null_point(a: Array, b: Array, share: Array, null: float) -> Array:
+def null_point(a: Array, b: Array, share: Array, null: Array | float) -> Array:
     """Return a0, the projection of (a, b) on the line (x, x + d), by Newton's method kept within a bisection.
 
     The derivative (1-pi)(x-a) / (x(1-x)) + pi(x+d-b) / ((x+d)(1-x-d)) rises through one zero; multiplied by its
     denominators it is a cubic without poles, with the same zero between the ends of the segment.
     """
-    if null == 0:
+    null = np.asarray(null, dtype=np.float64)
+    if not null.any():
         return np.asarray((1 - share) * a + share * b)
-    a, b, share = np.broadcast_arrays(a, b, share)
-    low = np.maximum(np.minimum(a, b - null), max(0.0, -null))
-    high = np.minimum(np.maximum(a, b - null), min(1.0, 1 - null))
-    x = np.clip((1 - share) * a + share * (b - null), low, high)
+    a, b, share, null = np.broadcast_arrays(a, b, share, null)
+    rest, target = 1 - share, b - null
+    low = np.maximum(np.minimum(a, target), np.maximum(0.0, -null))
+    high = np.minimum(np.maximum(a, target), np.minimum(1.0, 1 - null))
+    x = np.clip(_cubic_root(rest * a + share * b, share, share * b, null), low, high)
     for _ in range(_ROUNDS):
         y = x + null
         left, right = x * (1 - x), y * (1 - y)
-        value = (1 - share) * (x - a) * right + share * (y - b) * left
-        slope = (1 - share) * (right + (x - a) * (1 - 2 * y)) + share * (left + (y - b) * (1 - 2 * x))
+        from_a, from_b = rest * (x - a), share * (x - target)
+        value = from_a * right + from_b * left
+        slope = rest * right + from_a * (1 - 2 * y) + share * left + from_b * (1 - 2 * x)
         low, high = np.where(value <= 0, x, low), np.where(value >= 0, x, high)
         newton = x - value / np.where(slope == 0, 1.0, slope)
-        middle = (low + high) / 2
-        before, x = x, np.where((newton >= low) & (newton <= high), newton, middle)
+        before, x = x, np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
         if bool((np.abs(x - before) <= _PRECISION * x).all()):
             break
     return np.asarray(x)
 
 
-def _log_excess(rates: tuple[Array, Array], null_rates: tuple[Array, Array], share: Array, null: float) -> Array:
+def _cubic_root(pooled: Array, share: Array, part: Array, null: Array) -> Array:
+    """Return about a0 in closed form (Farrington & Manning 1990, Stat. Med. 9:1447, appendix); rounding spoils digits."""
+    square = -(1 + pooled + null * (1 + share))
+    linear = share * null * null + null * (2 * part + 1) + pooled
+    constant = -part * null * (1 + null)
+    third = square / 3
+    v = third * third * third - third * linear / 2 + constant / 2
+    u = np.copysign(np.sqrt(np.maximum(third * third - linear / 3, 1e-30)), v)
+    angle = (math.pi + np.arccos(np.clip(v / (u * u * u), -1.0, 1.0))) / 3
+    return np.asarray(2 * u * np.cos(angle) - third - null)
+
+
+def _log_excess(rates: tuple[Array, Array], null_rates: tuple[Array, Array], share: Array, null: Array) -> Array:
     """Return ln max(1, E[e]) of one unit over the vertices of {0 <= x, y <= 1, y - x <= d}."""
     (a, b), (a0, b0) = rates, null_rates
-    vertices: tuple[tuple[float, float], ...]
-    if null < 0:
-        vertices = ((-null, 0.0), (1.0, 0.0), (1.0, 1 + null))
-    else:
-        vertices = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (1 - null, 1.0), (0.0, null))
-    worst = np.zeros(np.broadcast_shapes(a.shape, share.shape))
-    for x, y in vertices:
-        baseline = x * (a / a0) + (1 - x) * ((1 - a) / (1 - a0))
-        candidate = y * (b / b0) + (1 - y) * ((1 - b) / (1 - b0))
-        # Written as excesses over 1, so that rounding does not hide what is left.
-        worst = np.maximum(worst, (1 - share) * (baseline - 1) + share * (candidate - 1))
-    return np.asarray(np.log1p(worst))
+    # Written as excesses over 1, so that rounding does not hide what is left.
+    won, lost = (1 - share) * (a / a0 - 1), (1 - share) * ((1 - a) / (1 - a0) - 1)
+    gained, missed = share * (b / b0 - 1), share * ((1 - b) / (1 - b0) - 1)
+    left, right = np.maximum(0.0, -null), np.minimum(1.0, 1 - null)
+    bottom, top = np.maximum(0.0, null), np.minimum(1.0, 1 + null)
+    worst = np.maximum(won + missed, won + top * gained + (1 - top) * missed)
+    at_left = left * won + (1 - left) * lost
+    worst = np.maximum(worst, at_left + missed)
+    worst = np.maximum(worst, at_left + bottom * gained + (1 - bottom) * missed)
+    worst = np.maximum(worst, right * won + (1 - right) * lost + top * gained + (1 - top) * missed)
+    return np.asarray(np.log1p(np.maximum(worst, 0.0)))

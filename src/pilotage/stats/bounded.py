@@ -35,13 +35,15 @@ class Moments(msgspec.Struct, frozen=True):
 
     def after(self, *batches: Histogram) -> Moments:
         """Return the moments with the batches' values added."""
-        n, total, squares = self.n, self.total, self.squares
+        known = self
         for batch in batches:
-            weights, points = batch.weights, batch.points
-            n += batch.n
-            total += float(weights @ points)
-            squares += float(weights @ (points * points))
-        return Moments(n, total, squares)
+            known = known.adding(batch.n, batch.weights, batch.points)
+        return known
+
+    def adding(self, n: int, weights: Array, points: Array) -> Moments:
+        """Return the moments with `n` values added that lie on `points` by `weights`."""
+        total, squares = float(weights @ points), float(weights @ (points * points))
+        return Moments(self.n + n, self.total + total, self.squares + squares)
 
     def mean(self, batch: Histogram) -> float:
         """Return the mean so far; the middle of the range counts as one unit."""
@@ -99,9 +101,9 @@ class BoundedProcess(msgspec.Struct, frozen=True):
         return log_e(self.log_wealth)
 
 
-def stakes(variance: Array, lowest: Array, scale: float) -> Array:
+def stakes(variance: Array, lowest: Array, scale: Array | float) -> Array:
     """Return lambda = min(delta / (V + delta^2), .5 / |z_min|) for every component: shape (..., 5)."""
-    delta = np.asarray(MULTIPLES) * scale
+    delta = np.asarray(scale)[..., None] * np.asarray(MULTIPLES)
     return np.asarray(np.minimum(delta / (variance[..., None] + delta * delta), 0.5 / np.abs(lowest)[..., None]))
 
 

@@ -49,11 +49,17 @@ def rate_increments(successes: Array | float, failures: Array | float, level: Ar
     # For sign -1, failures are the successes of the mirrored question.
     if claim.sign < 0:
         successes, failures, level = failures, successes, 1 - level
-    b0 = level[..., None] + claim.null
+    b0 = level + claim.null
     if not bool(((b0 >= CLIP) & (b0 < 1 - CLIP)).all()):
         msg = f"the level plus the null must be a rate with room above it, not {b0.ravel().tolist()[:3]}"
         raise ValueError(msg)
-    b = np.minimum(b0 + offsets(claim.scale), 1 - CLIP)
+    return rate_gains(successes, failures, b0, offsets(claim.scale))
+
+
+def rate_gains(successes: Array | float, failures: Array | float, b0: Array, effects: Array) -> Array:
+    """Return the gains of bets on b0 + `effects` against b0; without room above b0 nothing is staked."""
+    b0 = np.minimum(b0, 1 - CLIP)[..., None]
+    b = np.minimum(b0 + effects, 1 - CLIP)
     up, down = np.log(b / b0), np.log1p(-b) - np.log1p(-b0)
     return np.asarray(np.asarray(successes)[..., None] * up + np.asarray(failures)[..., None] * down)
 

@@ -1,13 +1,10 @@
 """How many users and days a proof needs, before anything is built.
 
-The log-wealth of the processes here is near a Brownian motion with drift g = D^2 / (2 V) and variance 2 g for each
-unit, where D is the distance of the true effect from the null and V = (s_C^2 / pi + s_B^2 / (1 - pi)) (1 - rho^2) deff.
-With b = ln(1 / alpha) + 0.2 (the mixture's price), the expected number of units is b / g, and with G = sum g n over the
-steps of a ramp the chance of having shown the effect is
-
-    P = Phi((G - b) / sqrt(2 G)) + e^b Phi(-(G + b) / sqrt(2 G))
-
-(the first passage of a Brownian motion; Siegmund 1985, Sequential Analysis, equation 3.15).
+Each component's log-wealth is near a Brownian motion whose drift and variance a unit follow from what the process adds
+for each outcome (see `demand`); the mixture's first passage over ln(1 / alpha) gives the chance of having shown the
+effect by any day (see `passage`), over all steps of a ramp. Three things are added to that, each of which alone moved
+plans by 10 % or more where events are rare: the bets' learning of the pooled rate, the overshoot (the last event carries
+the log-wealth past the bar), and that no path is quicker than one without events.
 """
 
 from __future__ import annotations
@@ -16,97 +13,58 @@ import math
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
-from pilotage.stats.claim import check_share, threshold
+from pilotage.stats import passage
+from pilotage.stats.claim import Claim, check_share, threshold
+from pilotage.stats.demand import KNOWN, Demand, Law, expected_rate
+from pilotage.stats.mixture import Array, log_mixture
+from pilotage.stats.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PRICE = 0.2
-"""What a mixture over five effects costs in log-wealth, beside the one right bet."""
+__all__ = [
+    "Course",
+    "Demand",
+    "Law",
+    "Plan",
+    "Step",
+    "Traffic",
+    "course",
+    "growth",
+    "mean_demand",
+    "plan",
+    "rate_demand",
+]
+
 HORIZON = 3650.0
 """Days beyond which a plan is no plan."""
-
-
-class Demand(msgspec.Struct, frozen=True):
-    """One thing to prove: the true effect's distance from the null, and the variances of a unit's value.
-
-    `correlation` is that of the value with a prediction made before the outcome; `design_effect` is above 1 where
-    units are less than independent.
-    """
-
-    effect: float
-    baseline_variance: float
-    candidate_variance: float
-    correlation: float = 0.0
-    design_effect: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.effect) and self.effect != 0):
-            msg = f"the effect to show must differ from the null, not lie {self.effect} from it"
-            raise ValueError(msg)
-        if not (0 <= self.baseline_variance < math.inf and 0 < self.candidate_variance < math.inf):
-            raise ValueError("variances are finite and the candidate's is above 0")
-        if not (-1 < self.correlation < 1 and 0 < self.design_effect < math.inf):
-            raise ValueError("a correlation lies between -1 and 1 and a design effect above 0")
-
-    def growth(self, share: float) -> float:
-        """Return g, the expected log-wealth of one unit."""
-        check_share(share)
-        variance = self.candidate_variance / share + self.baseline_variance / (1 - share)
-        variance *= (1 - self.correlation**2) * self.design_effect
-        return self.effect**2 / (2 * variance)
-
-
-def rate_demand(today: float, effect: float, null: float = 0.0) -> Demand:
-    """Return the demand of a binary metric: `rate_demand(.7, 0, -.03)` is "no worse than 3 points", if equal."""
-    after = today + effect
-    if not (0 < today < 1 and 0 < after < 1):
-        msg = f"rates lie between 0 and 1, not {today} today and {after} with the effect"
-        raise ValueError(msg)
-    return Demand(effect - null, today * (1 - today), after * (1 - after))
-
-
-def mean_demand(deviation: float, effect: float, null: float = 0.0) -> Demand:
-    """Return the demand of a mean whose values have the standard deviation `deviation` on both sides."""
-    return Demand(effect - null, deviation**2, deviation**2)
-
-
-class Traffic(msgspec.Struct, frozen=True):
-    """Units that come on a day. A part of `fresh` is never seen before; the others come from a pool of regulars.
-
-    Only first exposures count, so the regulars' part fades as the pool is used up:
-    daily (fresh + (1 - fresh) exp(-t daily (1 - fresh) / regulars)) new units a day after t days.
-    """
-
-    daily: float
-    fresh: float = 1.0
-    regulars: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (0 < self.daily < math.inf and 0 <= self.fresh <= 1):
-            msg = f"traffic is some units a day, of which a part of 0 to 1 is new, not {self.daily} and {self.fresh}"
-            raise ValueError(msg)
-        if self.fresh < 1 and not 0 < self.regulars < math.inf:
-            raise ValueError("where units return, say from how many regulars they come")
-
-    def new_units(self, days: float) -> float:
-        """Return how many units have been seen for the first time after `days` days."""
-        returning = self.daily * (1 - self.fresh)
-        new = self.daily * self.fresh * days
-        return new + (self.regulars * -math.expm1(-days * returning / self.regulars) if returning else 0.0)
+_POINTS = 160
+_FINE = 4000
+_ROUNDING = 1e-9
+_RARE = 0.9
+"""A side's commonest outcome at least this often: then no path overtakes the one without events."""
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A candidate share and the days it is kept; the last step of a ramp lasts as long as it takes."""
+    """A candidate share and the days it is kept; the last step of a ramp lasts as long as it takes.
+
+    Where several candidates share the ramp, `part` of all units is on one of the two sides compared here, and `share`
+    is the candidate's in that part.
+    """
 
     share: float
     days: float = math.inf
+    part: float = 1.0
 
     def __post_init__(self) -> None:
         check_share(self.share)
         if not self.days > 0:
             msg = f"a step lasts some days, not {self.days}"
+            raise ValueError(msg)
+        if not 0 < self.part <= 1:
+            msg = f"the part of units that is compared lies between 0 and 1, not {self.part}"
             raise ValueError(msg)
 
 
@@ -118,23 +76,110 @@ class Plan(msgspec.Struct, frozen=True):
     candidate_units: float
 
 
-def expected_units(demand: Demand, share: float, alpha: float) -> float:
-    """Return E[N] = b / g at one share, if the effect is real."""
-    return (threshold(alpha) + PRICE) / demand.growth(share)
+class Course(msgspec.Struct, frozen=True):
+    """The chance of having shown an effect by each of `days` (rising), with the new units and those exposed by then."""
+
+    days: tuple[float, ...]
+    chance: tuple[float, ...]
+    units: tuple[float, ...]
+    candidate_units: tuple[float, ...]
+
+    def at(self, days: float) -> float:
+        """Return the chance by a day."""
+        return float(np.interp(days, self.days, self.chance, left=0.0))
+
+    def to(self, power: float) -> Plan | None:
+        """Return when the chance reaches `power`, or None where it does not."""
+        if not 0 < power < 1:
+            msg = f"the chance of showing a real effect lies between 0 and 1 (0.8 is usual), not {power}"
+            raise ValueError(msg)
+        if self.chance[-1] < power:
+            return None
+        rising, index = np.unique(self.chance, return_index=True)
+        return Plan(*(float(np.interp(power, rising, np.asarray(x)[index])) for x in self._columns))
+
+    def mean(self) -> Plan | None:
+        """Return the mean days to the proof, and the units at the mean; None where it may never come."""
+        if self.chance[-1] < 0.99:
+            return None
+        gained = np.diff(self.chance, prepend=0.0)
+        columns = (np.asarray(column) for column in self._columns)
+        # What is gained between two days is gained in their middle.
+        return Plan(*(float(gained @ (x + np.concatenate((x[:1], x[:-1]))) / (2 * gained.sum())) for x in columns))
+
+    @property
+    def _columns(self) -> tuple[tuple[float, ...], ...]:
+        return self.days, self.units, self.candidate_units
 
 
-def chance(information: float, alpha: float) -> float:
-    """Return the chance of having shown a real effect when the expected log-wealth is G = `information`."""
-    bar = threshold(alpha) + PRICE
-    if information <= 0:
-        return 0.0
-    root = math.sqrt(2 * information)
-    return _normal_cdf((information - bar) / root) + math.exp(bar) * _normal_cdf(-(information + bar) / root)
+def rate_demand(today: float, effect: float, null: float = 0.0, *, scale: float = 0.0, known: float = KNOWN) -> Demand:
+    """Return the demand of a binary metric: `rate_demand(.7, 0, -.03)` is "no worse than 3 points", if equal.
+
+    `effect` and `null` are candidate minus baseline; `scale` is what the bets are spread over, the margin or the
+    smallest effect that matters: |null| if not given, or where that is 0 the effect.
+    """
+    after = today + effect
+    if not (0 < today < 1 and 0 <= after <= 1):
+        msg = f"rates lie between 0 and 1, not {today} today and {after} with the effect"
+        raise ValueError(msg)
+    law = Law((0.0, 1.0), (1 - today, today), (1 - after, after))
+    claim = _claim(effect, null, scale)
+    return Demand(claim, law, "rate", guess=expected_rate(today, claim.scale), known=known)
 
 
-def information(demand: Demand, ramp: Sequence[Step], traffic: Traffic, days: float) -> float:
-    """Return G = sum g n over the steps of the ramp after `days` days."""
-    return sum(demand.growth(step.share) * units for step, units in _spread(ramp, traffic, days))
+def mean_demand(deviation: float, effect: float, null: float = 0.0, *, scale: float = 0.0) -> Demand:
+    """Return the demand of a mean whose values have the standard deviation `deviation` on both sides."""
+    law = Law((-deviation, deviation), (0.5, 0.5), _leaning(deviation, effect))
+    return Demand(_claim(effect, null, scale), law, "moments")
+
+
+def growth(demand: Demand, share: float) -> float:
+    """Return g, the expected log-wealth that the best of the bets gains from one unit."""
+    return float((demand.gains(share) @ demand.chances(share)).max() / demand.information_a_unit)
+
+
+def course(
+    demand: Demand, ramp: Sequence[Step], traffic: Traffic, alpha: float, *, matures_after: float = 0.0
+) -> Course:
+    """Return the chance of having shown the effect, by days.
+
+    `matures_after` (days) is how long a unit's outcome takes; units exposed later than that before the end are exposed
+    but do not count.
+    """
+    if not ramp:
+        raise ValueError("a ramp has a step or more")
+    parts = np.asarray([step.part for step in ramp])
+    shares = np.asarray([step.share for step in ramp])
+    bar = threshold(alpha) + demand.overshoot(ramp[-1].share)
+    rates = np.asarray([growth(demand, step.share) for step in ramp])
+    if not bool((rates > 0).any()):
+        nothing = (0.0, HORIZON)
+        return Course(nothing, (0.0, 0.0), nothing, nothing)
+    days = _days(ramp, traffic, np.maximum(rates, 0.0) * parts, bar)
+    spread = _spread(ramp, traffic, days) * parts
+    gained = np.diff(spread, axis=0, prepend=0.0) / demand.information_a_unit
+    exposed = spread @ shares
+    means = demand.law.means
+    whole = spread.sum(axis=1)
+    part = exposed / whole
+    pooled = (1 - part) * means[0] + part * means[1]
+    drift, slope, time, quiet = (np.zeros((len(days), 5)) for _ in range(4))
+    for step, units in zip(ramp, gained.T, strict=True):
+        table, chances = demand.gains(step.share), demand.chances(step.share)
+        away = table - (table @ chances)[:, None]
+        covariance = (away * chances) @ away.T
+        best = int(np.argmax(table @ chances))
+        drift += demand.learning(step.share, part, whole, pooled) * units[:, None]
+        slope += covariance[best] * units[:, None]
+        time += covariance[best, best] * units[:, None]
+        quiet += demand.quiet(step.share) * units[:, None]
+    clock = np.cumsum(time[:, 0])
+    chance = passage.chances(clock, np.cumsum(drift, axis=0), np.cumsum(slope, axis=0) / clock[:, None], bar)
+    chance = np.where(_possible(demand, np.cumsum(quiet, axis=0), bar), chance, 0.0)
+    later = days + matures_after
+    by_then = _spread(ramp, traffic, later)
+    columns = (later, chance, by_then.sum(axis=1), by_then @ (parts * shares))
+    return Course(*(tuple(column.tolist()) for column in columns))
 
 
 def plan(
@@ -146,40 +191,54 @@ def plan(
     power: float = 0.8,
     matures_after: float = 0.0,
 ) -> Plan | None:
-    """Return when the effect will have been shown with the chance `power`, or None within ten years.
-
-    `matures_after` (days) is how long a unit's outcome takes; units exposed later than that before the end are exposed
-    but do not count.
-    """
-    if not 0 < power < 1:
-        msg = f"the chance of showing a real effect lies between 0 and 1 (0.8 is usual), not {power}"
-        raise ValueError(msg)
-    if not ramp:
-        raise ValueError("a ramp has a step or more")
-    low, high = 0.0, HORIZON
-    if chance(information(demand, ramp, traffic, high), alpha) < power:
-        return None
-    for _ in range(60):
-        middle = (low + high) / 2
-        if chance(information(demand, ramp, traffic, middle), alpha) < power:
-            low = middle
-        else:
-            high = middle
-    whole = high + matures_after
-    exposed = sum(step.share * units for step, units in _spread(ramp, traffic, whole))
-    return Plan(whole, traffic.new_units(whole), exposed)
+    """Return when the effect will have been shown with the chance `power`, or None within ten years."""
+    return course(demand, ramp, traffic, alpha, matures_after=matures_after).to(power)
 
 
-def _spread(ramp: Sequence[Step], traffic: Traffic, days: float) -> list[tuple[Step, float]]:
-    """Return each step with the new units that came in it, until `days`."""
-    spread, start = [], 0.0
+def exposed(ramp: Sequence[Step], traffic: Traffic, days: float) -> float:
+    """Return how many units will have met the candidate after `days` days of the ramp."""
+    spread = _spread(ramp, traffic, np.asarray([days]))[0]
+    return float(spread @ np.asarray([step.share * step.part for step in ramp]))
+
+
+def _possible(demand: Demand, quiet: Array, bar: float) -> Array:
+    """Return whether the bar can have been reached at all, where events are rare and only their absence leads there."""
+    common = min(max(demand.law.baseline), max(demand.law.candidate)) >= _RARE
+    if demand.method != "rate" or not common or bool((quiet[-1] <= 0).all()):
+        return np.ones(len(quiet), dtype=bool)
+    return np.asarray(log_mixture(quiet) >= bar - _ROUNDING)
+
+
+def _days(ramp: Sequence[Step], traffic: Traffic, rates: Array, bar: float) -> Array:
+    """Return days at which the log-wealth to expect has risen by equal ratios, far enough to be nearly certain."""
+    ends = np.cumsum([step.days for step in ramp[:-1]])
+    fine = np.unique(np.concatenate((np.geomspace(1e-6, HORIZON, _FINE), ends[ends < HORIZON])))
+    wealth = _spread(ramp, traffic, fine) @ rates
+    top = min(12 * bar, float(wealth[-1]))
+    steps = np.geomspace(top / 600, top, _POINTS)
+    rising, index = np.unique(wealth, return_index=True)
+    return np.asarray(np.interp(steps, rising, fine[index]))
+
+
+def _spread(ramp: Sequence[Step], traffic: Traffic, days: Array) -> Array:
+    """Return the new units that came in each step until each of `days`: shape (days, steps)."""
+    columns, start = [], 0.0
     for index, step in enumerate(ramp):
-        end = days if index == len(ramp) - 1 else min(days, start + step.days)
-        if end > start:
-            spread.append((step, traffic.new_units(end) - traffic.new_units(start)))
+        end = math.inf if index == len(ramp) - 1 else start + step.days
+        columns.append(traffic.seen(np.clip(days, start, end)) - traffic.seen(np.asarray(start)))
         start = end
-    return spread
+    return np.stack(columns, axis=1)
 
 
-def _normal_cdf(x: float) -> float:
-    return math.erfc(-x / math.sqrt(2)) / 2
+def _claim(effect: float, null: float, scale: float) -> Claim:
+    sign = 1 if effect > null else -1
+    return Claim(sign * null, scale or abs(null) or abs(effect), sign)
+
+
+def _leaning(deviation: float, effect: float) -> tuple[float, float]:
+    """Return chances of two values `deviation` off the middle whose mean is the effect."""
+    lean = effect / (2 * deviation)
+    if not abs(lean) < 0.5:
+        msg = f"an effect of {effect:g} is out of reach of values with a standard deviation of {deviation:g}"
+        raise ValueError(msg)
+    return 0.5 - lean, 0.5 + lean

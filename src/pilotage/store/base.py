@@ -155,6 +155,53 @@ class Results(Protocol):
         """Store it unless that case is there already."""
 
 
+class Batches(Protocol):
+    """What matured in each rollout, a row a tick, in a chain: `digest` is SHA-256 over the one before and the body.
+
+    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. They are kept for good.
+    """
+
+    def append(self, rollout: str, seq: int, at: int, body: bytes, digest: str) -> None:
+        """Store one batch; raise Conflict where it is not the one that follows the last."""
+
+    def last(self, rollout: str) -> tuple[int, str]:
+        """Return (seq, digest) of the newest, or (0, "") where there is none."""
+
+    def read(self, rollout: str, *, after: int = 0, until: int | None = None) -> Iterator[tuple[int, int, bytes, str]]:
+        """Yield (seq, at, body, digest) in order, for after < seq <= until."""
+
+    def rollouts(self) -> list[str]:
+        """Return the rollouts of which there is any batch, or anything kept."""
+
+    def keep(self, rollout: str, seq: int, state: bytes, standing: bytes) -> None:
+        """Keep what was computed from the batches up to `seq`, and JSON for people; in place of what was kept before."""
+
+    def kept(self, rollout: str) -> tuple[int, bytes, bytes] | None: ...
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Who may do what only one may do at a time, and until when. Each new holder has a higher `fence`."""
+
+    fence: int
+    holder: str
+    until: int
+
+
+class Leases(Protocol):
+    """One holder a name. A lease that ran out may be taken; a write that checks its fence is safe all the same."""
+
+    def take(self, name: str, holder: str, now: int, until: int) -> int | None:
+        """Take a lease, or renew one's own, and return its fence; None where another one has it still."""
+
+    def check(self, name: str, fence: int) -> None:
+        """Raise Conflict where the lease has gone to somebody else since it had this fence."""
+
+    def release(self, name: str, fence: int) -> None:
+        """Let the next who asks have it at once, if the lease still has this fence."""
+
+    def held(self, name: str) -> Lease | None: ...
+
+
 class Transaction(Protocol):
     """Everything the store holds, as of one moment."""
 
@@ -182,6 +229,10 @@ class Transaction(Protocol):
     def unit_keys(self) -> UnitKeys: ...
     @property
     def results(self) -> Results: ...
+    @property
+    def batches(self) -> Batches: ...
+    @property
+    def leases(self) -> Leases: ...
 
 
 class Store(Protocol):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pilotage.store.sqlite.batches import SqliteBatches, SqliteLeases
 from pilotage.store.sqlite.connection import Connections, explained
 from pilotage.store.sqlite.history import (
     SqliteApprovals,
@@ -86,6 +87,14 @@ class SqliteTransaction:
     @cached_property
     def results(self) -> SqliteResults:
         return SqliteResults(self._session)
+
+    @cached_property
+    def batches(self) -> SqliteBatches:
+        return SqliteBatches(self._session)
+
+    @cached_property
+    def leases(self) -> SqliteLeases:
+        return SqliteLeases(self._session)
 
 
 class SqliteStore:

@@ -109,3 +109,27 @@ CREATE TABLE secret (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 );
+
+CREATE TABLE batch (
+    rollout TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (rollout, seq)
+) WITHOUT ROWID;
+
+-- What was computed from a rollout's batches up to `seq`: to go on from, and to show. The batches say it again.
+CREATE TABLE kept (
+    rollout TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    standing BLOB NOT NULL
+);
+
+CREATE TABLE lease (
+    name TEXT PRIMARY KEY,
+    fence INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    until INTEGER NOT NULL
+);
