@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,54 @@ def test_the_ledger_shows_what_was_altered(tmp_path: Path) -> None:
     found = pilotage("ledger", "verify", workspace=tmp_path / "ws")
     assert found.returncode == 1
     assert "2" in found.stderr
+
+
+def test_a_checkpoint_kept_elsewhere_finds_what_the_chain_cannot(tmp_path: Path) -> None:
+    write_use_case(tmp_path / "help")
+    workspace, kept = tmp_path / "ws", tmp_path / "elsewhere.txt"
+    assert pilotage("apply", str(tmp_path / "help"), workspace=workspace).returncode == 0
+    shutil.copytree(workspace, tmp_path / "older")
+    assert pilotage("promote", "help", workspace=workspace).returncode == 0
+    made = pilotage("ledger", "checkpoint", str(kept), workspace=workspace)
+    assert made.returncode == 0, made.stderr
+    key = made.stderr.strip().removeprefix("verifier key: ")
+    assert pilotage("pause", "help", workspace=workspace).returncode == 0
+
+    against = ("ledger", "verify", "--checkpoint", str(kept), "--key", key)
+    told = pilotage(*against, "--json", workspace=workspace)
+    assert json.loads(told.stdout)["checkpoint"]["since"] == 1
+
+    # An older copy put back is whole in itself.
+    assert pilotage("ledger", "verify", workspace=tmp_path / "older").returncode == 0
+    found = pilotage(*against, workspace=tmp_path / "older")
+    assert found.returncode == 1
+    assert "cut off" in found.stderr
+    alone = pilotage("ledger", "verify", "--checkpoint", str(kept), workspace=workspace)
+    assert alone.returncode == 2
+
+    # The same is found without Pilotage, from an export.
+    script = Path(__file__).parents[2] / "docs" / "verify_ledger.py"
+    exports = []
+    for place in (workspace, tmp_path / "older"):
+        exports.append(tmp_path / f"{place.name}.jsonl")
+        assert pilotage("ledger", "export", str(exports[-1]), workspace=place).returncode == 0
+    runs = [
+        subprocess.run(
+            [sys.executable, str(script), str(export), str(kept), key], capture_output=True, text=True, check=False
+        )
+        for export in exports
+    ]
+    assert [run.returncode for run in runs] == [0, 1]
+    assert runs[0].stdout.endswith("entries, unbroken\n")
+    assert "gone" in runs[1].stderr
+    lines = exports[0].read_text().splitlines(keepends=True)
+    for altered in (lines[1:], lines[::-1], [lines[0].replace("local", "somebody"), *lines[1:]]):
+        exports[0].write_text("".join(altered))
+        run = subprocess.run(
+            [sys.executable, str(script), str(exports[0])], capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 1
+        assert "does not verify" in run.stderr
 
 
 def test_init_writes_what_check_passes_and_apply_takes(tmp_path: Path) -> None:

@@ -19,13 +19,59 @@ UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of thi
 
 
 @app.command()
-def verify(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
+def verify(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="A checkpoint that was kept elsewhere: also finds a cut end, and a ledger written anew.",
+            show_default=False,
+        ),
+    ] = None,
+    key: Annotated[
+        str, typer.Option("--key", metavar="KEY", help="The verifier key that was kept with it.", show_default=False)
+    ] = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
     """Check the whole chain. Exit 1 names the entry, or the row it tells of, that was altered, removed or moved."""
-    result = commander(workspace, server).run("ledger_verify", {})
+    if bool(checkpoint) != bool(key):
+        raise WrongCall(
+            "a checkpoint and its key belong together",
+            hint="--checkpoint FILE --key KEY; `pilotage ledger checkpoint` printed both when it was made",
+        )
+    told = {"checkpoint": _text(checkpoint), "key": key} if checkpoint else {}
+    result = commander(workspace, server).run("ledger_verify", told)
     if as_json:
         show_json(result)
+        return
+    say(f"{result['entries']} entries, unbroken. Head: {result['head']}")
+    if kept := result.get("checkpoint"):
+        say(f"It continues the checkpoint of {kept['entries']} entries; {kept['since']} came since.")
+
+
+@app.command()
+def checkpoint(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to; standard output if not given.")
+    ] = None,
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Sign what the ledger is now. Keep it, and the key, where nobody who holds the workspace can change them."""
+    result = commander(workspace, server).run("ledger_checkpoint", {})
+    if as_json:
+        show_json(result)
+        return
+    if file is None:
+        sys.stdout.write(result["checkpoint"])
     else:
-        say(f"{result['entries']} entries, unbroken. Head: {result['head']}")
+        _write(file, result["checkpoint"])
+        say(f"A checkpoint of {result['entries']} entries is written to {file}")
+    typer.echo(f"verifier key: {result['key']}", err=True)
 
 
 @app.command()
@@ -78,11 +124,22 @@ def export(
     if file is None:
         sys.stdout.write(lines)
         return
+    _write(file, lines)
+    say(f"{len(entries)} entries written to {file}")
+
+
+def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(lines, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as fault:
         raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
-    say(f"{len(entries)} entries written to {file}")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise WrongCall(f"{file} cannot be read: {fault}") from None
 
 
 def _show_replay(found: dict[str, Any]) -> None:

@@ -58,6 +58,7 @@ COMMANDS: dict[str, Command] = {
     "ledger": Command(history.ledger, READ, history.Ledger, Reach.OWN),
     "ledger_verify": Command(history.ledger_verify, READ, history.LedgerVerify, Reach.WORKSPACE),
     "ledger_replay": Command(replay.ledger_replay, READ, replay.Replay, Reach.OWN),
+    "ledger_checkpoint": Command(history.ledger_checkpoint, READ, history.LedgerCheckpoint, Reach.WORKSPACE),
     "keys_create": Command(keys.keys_create, ADMIN, keys.KeysCreate, Reach.WORKSPACE),
     "keys_list": Command(keys.keys_list, ADMIN, keys.KeysList, Reach.WORKSPACE),
     "keys_revoke": Command(keys.keys_revoke, ADMIN, keys.KeysRevoke, Reach.WORKSPACE),

@@ -57,13 +57,6 @@ def beta_quantile(p: float, a: float, b: float) -> float:
     return _bisect(lambda x: beta_cdf(x, a, b), p, 0.0, 1.0)
 
 
-def binomial_cdf(successes: int, n: int, p: float) -> float:
-    """Return P(X <= successes) for X of n trials with chance p."""
-    if successes < 0:
-        return 0.0
-    return 1.0 if successes >= n else beta_cdf(1 - p, n - successes, successes + 1)
-
-
 def t_quantile(p: float, freedom: float) -> float:
     """Return t with P(T <= t) = p for Student's T; `freedom` may be any number above 0, or infinite."""
     if p < 0.5:
