@@ -8,6 +8,7 @@ import msgspec
 
 from pilotage.serving import prompt
 from pilotage.upstream.base import Call
+from pilotage.upstream.quirks import adapt
 
 if TYPE_CHECKING:
     from pilotage.serving.request import ChatRequest
@@ -31,4 +32,9 @@ def prepare(request: ChatRequest, release: Release, *, unit: str, request_id: st
     if request.stream:
         # Tokens must be counted whether or not the caller asks; a chunk it has not asked for is taken out again.
         body["stream_options"] = {**(request.body.get("stream_options") or {}), "include_usage": True}
-    return Call(path=PATH, body=msgspec.json.encode(body), stream=request.stream, headers={"x-request-id": request_id})
+    return Call(
+        path=PATH,
+        body=msgspec.json.encode(adapt(body, release.upstream)),
+        stream=request.stream,
+        headers={"x-request-id": request_id},
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pilotage.spec.fault import looks_secret, meant, shown
+from pilotage.spec.provider import providers
 from pilotage.spec.use_case import BUILT_IN_UPSTREAMS
 from pilotage.spec.wording import dotted
 
@@ -98,6 +99,7 @@ def _upstreams(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterat
                 ("upstreams", name),
                 f"'{name}' is built in; give this upstream another name and use that in the variants",
             )
+        yield from _provided(name, declared[name])
     for name, variant in variants.items():
         upstream = variant.get("upstream") if isinstance(variant, dict) else None
         if not isinstance(upstream, str):
@@ -108,6 +110,26 @@ def _upstreams(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterat
         else:
             says = f"variants.{name}.upstream = {shown(upstream)} is neither built in nor under [upstreams]"
             yield ("variants", name, "upstream"), says + meant(upstream, (*BUILT_IN_UPSTREAMS, *declared))
+
+
+def _provided(name: str, upstream: object) -> Iterator[Finding]:
+    """Yield what is wrong with who serves an upstream, and where."""
+    if not isinstance(upstream, dict):
+        return
+    provider, here = upstream.get("provider", ""), f"upstreams.{name}"
+    if not isinstance(provider, str):
+        return
+    known = providers().get(provider)
+    if provider and known is None:
+        says = f"{here}.provider = {shown(provider)} is not one that Pilotage knows{meant(provider, providers())}"
+        yield ("upstreams", name, "provider"), f"{says}; any other needs only its base_url"
+    elif not upstream.get("base_url") and (known is None or not known.base_url):
+        such = known.example if known else "http://127.0.0.1:8000/v1"
+        says = f"{here} has no address; write base_url, such as {such}"
+        yield ("upstreams", name), says if known else f"{says}, or the provider"
+    if known and upstream.get("kind", known.dialect) != known.dialect:
+        says = f"{here}.kind is what its provider says already, {known.dialect!r}"
+        yield ("upstreams", name, "kind"), f"{says}; remove it"
 
 
 def _served(upstream: str, variant: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,11 +9,21 @@ import msgspec
 
 
 class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where and how a release is served; timeouts in microseconds. `kind` is `openai` or `search`."""
+    """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, or `search`.
+
+    `auth` is `bearer` or the header that takes the bare key; `headers`, `renames` and `drops` say what is peculiar to
+    the provider there (providers.toml). Pairs instead of tables, for addresses are compared and looked up.
+    """
 
     kind: str
+    provider: str = ""
     base_url: str = ""
     api_key_env: str = ""
+    auth: str = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    drops: tuple[str, ...] = ()
+    stream_usage: bool = True
     connect_timeout: int = 5_000_000
     first_byte_timeout: int = 60_000_000
     total_timeout: int = 300_000_000

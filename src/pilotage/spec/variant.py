@@ -26,14 +26,16 @@ _SERVED = {
 
 
 class Upstream(Strict):
-    """Where a model is served: any OpenAI-compatible base URL."""
+    """Where a model is served: a provider that Pilotage knows, or any base URL that speaks a protocol it knows."""
 
-    kind: Literal["openai"] = "openai"
-    """The protocol spoken there."""
-    base_url: str = "https://api.openai.com/v1"
-    """Up to and including the version, such as http://127.0.0.1:8000/v1."""
+    provider: str = ""
+    """Who serves there, such as 'mistral' (docs/providers.md): its address, its key's variable, and what it does differently."""
+    kind: Literal["openai", "anthropic"] = "openai"
+    """The protocol spoken at `base_url`, where no provider says it."""
+    base_url: str = ""
+    """Up to and including the version, such as http://127.0.0.1:8000/v1; needed where the provider has no address of its own."""
     api_key_env: str = ""
-    """The environment variable that holds the key, ending in _API_KEY; the key itself never stands in a file."""
+    """The environment variable that holds the key, ending in _API_KEY, in place of the provider's; the key itself never stands in a file."""
     connect_timeout: Duration = 5_000_000
     """How long a connection may take."""
     first_byte_timeout: Duration = 60_000_000
@@ -44,6 +46,8 @@ class Upstream(Strict):
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str) -> str:
+        if not value:
+            return value
         try:
             parts = urlsplit(value)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -86,7 +90,7 @@ class Variant(Strict):
     """One way to serve: a model with its prompt and parameters, or search over the knowledge files."""
 
     upstream: Name
-    """'search' (ranked retrieval over `knowledge`, no model), 'openai' (OPENAI_BASE_URL, OPENAI_API_KEY), or a name from [upstreams]."""
+    """'search' (ranked retrieval over `knowledge`, no model), 'openai' (OPENAI_BASE_URL as it is when this file is applied, OPENAI_API_KEY), or a name from [upstreams]."""
     model: str = ""
     """The model's name at the provider."""
     prompt: str = ""

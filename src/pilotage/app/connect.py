@@ -1,0 +1,34 @@
+"""From an address to the upstream that speaks there: the transport, and around it what is peculiar to the provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pilotage.upstream.keyed import BEARER, KeyedUpstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pilotage.spec.release import UpstreamAddress
+    from pilotage.upstream.base import Upstream
+
+OPENAI = "https://api.openai.com/v1"
+
+
+def connect(
+    transport: Callable[[UpstreamAddress, str], Upstream], address: UpstreamAddress, environment: Callable[[str], str]
+) -> Upstream:
+    """Return the upstream of an address; `transport` is given the address and a key for `Authorization: Bearer`.
+
+    An address without a base URL was registered before releases carried it: OpenAI's, or what OPENAI_BASE_URL names.
+    """
+    variable = address.api_key_env
+    if not address.base_url:
+        variable = variable or "OPENAI_API_KEY"
+        address = msgspec.structs.replace(address, base_url=(environment("OPENAI_BASE_URL") or OPENAI).rstrip("/"))
+    key = environment(variable).strip() if variable else ""
+    if address.auth == BEARER and not address.headers:
+        return transport(address, key)
+    return KeyedUpstream(transport(address, ""), address, key)
