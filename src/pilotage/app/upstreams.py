@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from pilotage.app.connect import connect
 from pilotage.errors import UpstreamError
 from pilotage.spec.release import UpstreamAddress
 from pilotage.upstream.http import HttpUpstream
@@ -16,15 +15,12 @@ from pilotage.upstream.search import SearchUpstream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    import aiohttp
-
     from pilotage.clock import Clock
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Upstream
+    from pilotage.upstream.pool import Pool
 
     Knowledge = tuple[tuple[str, str], ...]
-
-OPENAI = "https://api.openai.com/v1"
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +30,17 @@ class WorkerUpstreams:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        pool: Pool,
         clock: Clock,
         *,
         environment: Callable[[str], str],
         blob: Callable[[str], bytes | None],
     ) -> None:
-        self._session = session
+        self._pool = pool
         self._clock = clock
         self._environment = environment
         self._blob = blob
-        self._http: dict[UpstreamAddress, HttpUpstream] = {}
+        self._http: dict[UpstreamAddress, Upstream] = {}
         self._search: dict[Knowledge, SearchUpstream] = {}
 
     def of(self, release: Release) -> Upstream:
@@ -56,7 +52,7 @@ class WorkerUpstreams:
         address = release.upstream
         upstream = self._http.get(address)
         if upstream is None:
-            upstream = self._http[address] = self._connect(address)
+            upstream = self._http[address] = connect(self._transport, address, self._environment)
         return upstream
 
     def index(self, releases: Iterable[Release]) -> None:
@@ -80,14 +76,7 @@ class WorkerUpstreams:
         self._http = {key: kept for key, kept in self._http.items() if key in addresses}
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._pool.close()
 
-    def _connect(self, address: UpstreamAddress) -> HttpUpstream:
-        """An address without a base URL is OpenAI's own, or what OPENAI_BASE_URL names, with OPENAI_API_KEY."""
-        variable = address.api_key_env
-        if not address.base_url:
-            variable = variable or "OPENAI_API_KEY"
-            address = msgspec.structs.replace(
-                address, base_url=(self._environment("OPENAI_BASE_URL") or OPENAI).rstrip("/")
-            )
-        return HttpUpstream(self._session, address, api_key=self._environment(variable).strip() if variable else "")
+    def _transport(self, address: UpstreamAddress, api_key: str) -> HttpUpstream:
+        return HttpUpstream(self._pool, address, api_key=api_key)

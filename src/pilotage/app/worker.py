@@ -39,7 +39,7 @@ from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
 from pilotage.store.workspace import Workspace
-from pilotage.upstream.http import open_session
+from pilotage.upstream.pool import Egress, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +134,8 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
             with store.read() as tx:
                 return tx.blobs.get(digest)
 
-        upstreams = WorkerUpstreams(open_session(), clock, environment=settings.environment, blob=blob)
+        pool = Pool(Egress(*settings.egress()))
+        upstreams = WorkerUpstreams(pool, clock, environment=settings.environment, blob=blob)
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
         table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))
