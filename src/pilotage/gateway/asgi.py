@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
-from pilotage.gateway.chat import Chat
 from pilotage.gateway.feedback import Commit, FeedbackDoor
 from pilotage.gateway.flags import PATH as _FLAGS
 from pilotage.gateway.flags import Flags
 from pilotage.gateway.metrics import CONTENT_TYPE, Figures
+from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import ClientGone, Incoming, refused
 from pilotage.serving.outcome import CLIENT_GONE
 from pilotage.serving.serve import Server
@@ -43,8 +43,9 @@ class Gateway:
         self._clock = clock
         self._figures = Figures(worker)
         self._commit = Commit(spool)
+        server = Server(upstreams, recorder, clock)
         self._paths: dict[str, dict[str, Handler]] = {
-            "/v1/chat/completions": {"POST": Chat(door, Server(upstreams, recorder, clock), clock).handle},
+            **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
             _FLAGS: {"POST": Flags(door, recorder, clock).handle},
             _MODELS: {"GET": self._models},

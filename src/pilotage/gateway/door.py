@@ -14,7 +14,7 @@ from pilotage.serving.routing import Assignment, RoutingTable
 from pilotage.spec.route import Route
 
 if TYPE_CHECKING:
-    from pilotage.serving.request import ChatRequest
+    from pilotage.serving.request import Request
 
 LONGEST = 512
 """Characters of a unit, a business key or a feedback id."""
@@ -61,7 +61,7 @@ class Door:
             raise refused(401, "this API key is unknown, revoked or expired", code="invalid_api_key")
         return key
 
-    def admit(self, incoming: Incoming, key: Key, request: ChatRequest) -> Admitted:
+    def admit(self, incoming: Incoming, key: Key, request: Request) -> Admitted:
         """Return who is served by what; raise RequestError 403, 404 or 503."""
         name, _, pin = request.model.partition("/")
         route = self.route(name, param="model")
@@ -113,7 +113,7 @@ class Door:
         now = self._clock.now()
         return sorted(name for name in self.current().routes if key.allows(Role.INFER, name, now=now))
 
-    def _unit(self, incoming: Incoming, route: Route, request: ChatRequest) -> str:
+    def _unit(self, incoming: Incoming, route: Route, request: Request) -> str:
         """Return the unit's digest, or an empty string: then the request is not enrolled."""
         given = incoming.header(b"x-pilotage-unit") or request.user
         if given:

@@ -6,24 +6,20 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from pilotage.errors import UpstreamError
 from pilotage.serving.call import prepare
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
-from pilotage.serving.stream import EventStream
-from pilotage.upstream.chat import UNREADABLE, Completion
 
 if TYPE_CHECKING:
     from pilotage.clock import Clock
-    from pilotage.serving.request import ChatRequest
+    from pilotage.serving.relay import Relay
+    from pilotage.serving.request import Request
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Answer, Upstreams
 
 log = logging.getLogger(__name__)
 
 ANSWER_LIMIT = 16 << 20
-_COMPLETION = msgspec.json.Decoder(Completion)
 
 
 class Whole(NamedTuple):
@@ -45,12 +41,12 @@ class Server:
         self._recorder = recorder
         self._clock = clock
 
-    async def serve(self, exposure: Exposure, request: ChatRequest) -> Whole | EventStream:
+    async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
         """Return the answer of the first release in the chain that gives one.
 
         Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
         """
-        chain = _chain(exposure)
+        chain = _chain(exposure, request)
         outcome = Outcome(exposure, request, self._recorder, self._clock)
         outcome.start([release for _, release in chain])
         first: UpstreamError | None = None
@@ -78,50 +74,47 @@ class Server:
         raise first
 
     async def _answer(
-        self, exposure: Exposure, request: ChatRequest, outcome: Outcome, reference: str, release: Release
-    ) -> Whole | EventStream:
+        self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
+    ) -> Whole | Relay:
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         answer = await self._upstreams.of(release).send(call)
         handed_on = False
         try:
-            if request.stream:
-                stream = EventStream(answer, outcome, reference, wants_usage=request.wants_usage)
-                await stream.open()
+            relay = request.relay(answer, outcome, reference)
+            if relay is not None:
+                await relay.open()
                 outcome.answering(reference, release)
                 handed_on = True
-                return stream
-            body, completion = await _whole(answer)
+                return relay
+            body, content_type = request.whole(await _whole(answer), answer.content_type, outcome)
         finally:
             if not handed_on:
                 await answer.close()
         outcome.answering(reference, release)
-        outcome.read(completion)
         outcome.finish(answer.status)
-        return Whole(reference, answer.status, "application/json", body, outcome.error)
+        return Whole(reference, answer.status, content_type, body, outcome.error)
 
 
-def _chain(exposure: Exposure) -> list[tuple[str, Release]]:
-    """Return the assigned release, then its fallbacks as far as they are known."""
+def answers(release: Release, request: Request) -> bool:
+    """Return whether a release can answer this at all: search, and providers that speak no OpenAI, only chat."""
+    return request.chats or release.upstream.kind == "openai"
+
+
+def _chain(exposure: Exposure, request: Request) -> list[tuple[str, Release]]:
+    """Return the assigned release, then its fallbacks as far as they are known and answer what is asked."""
     assigned = exposure.assignment
     releases = exposure.route.releases
     return [(assigned.reference, assigned.release)] + [
         (reference, releases[reference])
         for reference in assigned.release.fallbacks
-        if reference in releases and reference != assigned.reference
+        if reference in releases and reference != assigned.reference and answers(releases[reference], request)
     ]
 
 
-async def _whole(answer: Answer) -> tuple[bytes, Completion]:
-    """Read a unary answer; raise UpstreamError where it is no chat completion."""
+async def _whole(answer: Answer) -> bytes:
     body = bytearray()
     async for chunk in answer.chunks():
         body += chunk
         if len(body) > ANSWER_LIMIT:
             raise UpstreamError("protocol", f"the provider's answer is larger than {ANSWER_LIMIT >> 20} MB")
-    try:
-        completion = _COMPLETION.decode(body)
-    except UNREADABLE:
-        raise UpstreamError("protocol", "the provider's answer is not a chat completion") from None
-    if not completion.choices:
-        raise UpstreamError("protocol", "the provider's answer is not a chat completion")
-    return bytes(body), completion
+    return bytes(body)

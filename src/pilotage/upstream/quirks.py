@@ -10,12 +10,15 @@ if TYPE_CHECKING:
 USAGE = "stream_options"
 
 
-def adapt(body: dict[str, Any], address: UpstreamAddress) -> dict[str, Any]:
-    """Return the body as this provider takes it. A name that it knows already wins over one that is renamed to it."""
+def adapt(body: dict[str, Any], address: UpstreamAddress, *, chat: bool = True) -> dict[str, Any]:
+    """Return the body as this provider takes it. A name that it knows already wins over one that is renamed to it.
+
+    The renamed ones are names of chat completions.
+    """
     if not (address.renames or address.drops) and address.stream_usage:
         return body
     adapted = dict(body)
-    for name, there in address.renames:
+    for name, there in address.renames if chat else ():
         if name in adapted:
             value = adapted.pop(name)
             adapted.setdefault(there, value)
