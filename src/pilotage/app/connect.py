@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pilotage.upstream.anthropic import AnthropicUpstream
 from pilotage.upstream.keyed import BEARER, KeyedUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pilotage.clock import Clock
     from pilotage.spec.release import UpstreamAddress
     from pilotage.upstream.base import Upstream
 
@@ -18,7 +20,10 @@ OPENAI = "https://api.openai.com/v1"
 
 
 def connect(
-    transport: Callable[[UpstreamAddress, str], Upstream], address: UpstreamAddress, environment: Callable[[str], str]
+    transport: Callable[[UpstreamAddress, str], Upstream],
+    address: UpstreamAddress,
+    environment: Callable[[str], str],
+    clock: Clock,
 ) -> Upstream:
     """Return the upstream of an address; `transport` is given the address and a key for `Authorization: Bearer`.
 
@@ -30,5 +35,7 @@ def connect(
         address = msgspec.structs.replace(address, base_url=(environment("OPENAI_BASE_URL") or OPENAI).rstrip("/"))
     key = environment(variable).strip() if variable else ""
     if address.auth == BEARER and not address.headers:
-        return transport(address, key)
-    return KeyedUpstream(transport(address, ""), address, key)
+        upstream = transport(address, key)
+    else:
+        upstream = KeyedUpstream(transport(address, ""), address, key)
+    return AnthropicUpstream(upstream, clock) if address.kind == "anthropic" else upstream

@@ -52,7 +52,7 @@ class WorkerUpstreams:
         address = release.upstream
         upstream = self._http.get(address)
         if upstream is None:
-            upstream = self._http[address] = connect(self._transport, address, self._environment)
+            upstream = self._http[address] = connect(self._transport, address, self._environment, self._clock)
         return upstream
 
     def index(self, releases: Iterable[Release]) -> None:

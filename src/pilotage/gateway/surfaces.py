@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pilotage.gateway.chat import Chat
+from pilotage.gateway.messages import Messages
 from pilotage.serving import chat
 
 if TYPE_CHECKING:
@@ -22,4 +23,5 @@ _PARSERS = {
 
 def surfaces(door: Door, server: Server, clock: Clock) -> dict[str, Callable[[Incoming], Awaitable[None]]]:
     """Return who answers a POST at each path."""
-    return {path: Chat(door, server, clock, parse).handle for path, parse in _PARSERS.items()}
+    handlers = {path: Chat(door, server, clock, parse).handle for path, parse in _PARSERS.items()}
+    return {**handlers, "/v1/messages": Messages(door, server, clock).handle}

@@ -25,10 +25,13 @@ _TAIL_SECONDS = 0.1
 class Form(Protocol):
     """How the events of one surface are read, and what the caller hears of them. One stream each."""
 
-    begun: bool
-    """Whether an answer began: from then on, no fallback takes over."""
-    done: bool
-    """Whether it is whole."""
+    @property
+    def begun(self) -> bool:
+        """Whether an answer began: from then on, no fallback takes over."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is whole."""
 
     def take(self, found: bytes) -> bytes:
         """Return what goes out for one event; raise UpstreamError where it is none of this form, or an error."""
