@@ -1,10 +1,11 @@
-"""The gateway as one ASGI application: paths, refusals, figures. No framework: it is the hot path."""
+"""The gateway: paths, refusals, figures. No framework: it is the hot path."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
@@ -13,16 +14,15 @@ from pilotage.gateway.flags import PATH as _FLAGS
 from pilotage.gateway.flags import Flags
 from pilotage.gateway.metrics import CONTENT_TYPE, Figures
 from pilotage.gateway.surfaces import surfaces
-from pilotage.gateway.wire import ClientGone, Incoming, refused
+from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import CLIENT_GONE
 from pilotage.serving.serve import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from pilotage.gateway.door import Door
     from pilotage.gateway.recorder import Recorder
-    from pilotage.gateway.wire import Receive, Send
     from pilotage.store.base import SpoolWriter
     from pilotage.upstream.base import Upstreams
 
@@ -54,19 +54,22 @@ class Gateway:
             "/metrics": {"GET": self._metrics},
         }
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive, send)
+    async def handle(self, incoming: Incoming) -> None:
+        """Answer one request. Cancelled, the caller is gone and nobody reads an answer."""
         given = incoming.header(b"x-request-id")
         incoming.out["x-request-id"] = given if _REQUEST_ID.fullmatch(given) else new_id(self._clock)
-        path = next((folder for folder in _FOLDERS if incoming.path.startswith(folder + "/")), incoming.path)
+        path = incoming.path
+        if path not in self._paths:
+            path = next((folder for folder in _FOLDERS if path.startswith(folder + "/")), path)
         began = time.monotonic()
         self._figures.in_flight += 1
         try:
             await self._handler(path, incoming)(incoming)
         except RequestError as fault:
             await incoming.refuse(fault)
-        except ClientGone:
-            incoming.status = CLIENT_GONE
+        except asyncio.CancelledError:
+            incoming.status = incoming.status or CLIENT_GONE
+            raise
         finally:
             self._figures.in_flight -= 1
             known = path if path in self._paths else "other"

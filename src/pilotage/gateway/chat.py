@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 from pilotage.clock import Clock, new_id
 from pilotage.errors import UpstreamError
-from pilotage.gateway.wire import ClientGone, Incoming, refused
+from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import Exposure
 from pilotage.serving.request import BODY_LIMIT, Request
 from pilotage.serving.serve import Whole, answers
@@ -28,13 +27,15 @@ class Chat:
         self._clock = clock
 
     async def handle(self, incoming: Incoming) -> None:
-        """Answer one request; raise RequestError where it is refused, ClientGone where the caller left."""
+        """Answer one request; raise RequestError where it is refused."""
         received = time.monotonic_ns()
         key = self._door.key(incoming)
         request = self._parse(await incoming.body(BODY_LIMIT))
         admitted = self._door.admit(incoming, key, request)
         if not answers(admitted.assignment.release, request):
-            says = f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
+            says = (
+                f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
+            )
             raise refused(400, says, code="unsupported_surface", param="model")
         exposure = self._expose(admitted, received)
         incoming.out |= {
@@ -42,7 +43,7 @@ class Chat:
             "x-pilotage-release": admitted.assignment.reference,
             "x-pilotage-variant": admitted.assignment.release.variant,
         }
-        await self._attended(incoming, exposure, request)
+        await self._answer(incoming, exposure, request)
 
     def _expose(self, admitted: Admitted, received: int) -> Exposure:
         return Exposure(
@@ -55,27 +56,6 @@ class Chat:
             source=admitted.source,
             caller=admitted.caller,
         )
-
-    async def _attended(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:
-        """Answer while watching the connection: a caller that goes away cancels the provider's call."""
-        answered = left = False
-
-        async def watch() -> None:
-            await incoming.gone()
-            if not answered:
-                raise ClientGone
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(watch())
-                await self._answer(incoming, exposure, request)
-                answered = True
-                watcher.cancel()
-        except* ClientGone:
-            left = True
-        if left:
-            # Raised out here, for what is raised within `except*` comes out in a group.
-            raise ClientGone
 
     async def _answer(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:
         try:
