@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pilotage.gateway.chat import Chat
 from pilotage.gateway.messages import Messages
-from pilotage.serving import chat
+from pilotage.serving import chat, embeddings, images, responses, speech
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _PARSERS = {
     "/v1/chat/completions": chat.parse,
+    "/v1/responses": responses.parse,
+    "/v1/embeddings": embeddings.parse,
+    "/v1/images/generations": images.parse,
+    "/v1/audio/speech": speech.parse,
 }
 
 

@@ -31,6 +31,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     surface: ClassVar[str]
     path: ClassVar[str]
     chats: ClassVar[bool] = False
+    answer_limit: ClassVar[int] = 16 << 20
+    """Bytes of a unary answer."""
 
     body: dict[str, Any]
     model: str
@@ -66,8 +68,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def relay(self, answer: Answer, outcome: Outcome, reference: str) -> Relay | None:
-        """Return what passes a streamed answer on, or None for a unary one."""
-        raise NotImplementedError
+        """Return what passes a streamed answer on, or None for a unary one, which is all that some surfaces have."""
+        del answer, outcome, reference
+        return None
 
 
 def decode(data: bytes) -> Any:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_LIMIT = 16 << 20
-
 
 class Whole(NamedTuple):
     """A unary answer. Its outcome is recorded already.
@@ -86,7 +84,7 @@ class Server:
                 outcome.answering(reference, release)
                 handed_on = True
                 return relay
-            body, content_type = request.whole(await _whole(answer), answer.content_type, outcome)
+            body, content_type = request.whole(await _whole(answer, request.answer_limit), answer.content_type, outcome)
         finally:
             if not handed_on:
                 await answer.close()
@@ -111,10 +109,10 @@ def _chain(exposure: Exposure, request: Request) -> list[tuple[str, Release]]:
     ]
 
 
-async def _whole(answer: Answer) -> bytes:
+async def _whole(answer: Answer, limit: int) -> bytes:
     body = bytearray()
     async for chunk in answer.chunks():
         body += chunk
-        if len(body) > ANSWER_LIMIT:
-            raise UpstreamError("protocol", f"the provider's answer is larger than {ANSWER_LIMIT >> 20} MB")
+        if len(body) > limit:
+            raise UpstreamError("protocol", f"the provider's answer is larger than {limit >> 20} MB")
     return bytes(body)
