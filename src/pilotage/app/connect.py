@@ -8,6 +8,7 @@ import msgspec
 
 from pilotage.upstream.anthropic import AnthropicUpstream
 from pilotage.upstream.keyed import BEARER, KeyedUpstream
+from pilotage.upstream.limit import LimitedUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pilotage.clock import Clock
     from pilotage.spec.release import UpstreamAddress
     from pilotage.upstream.base import Upstream
+    from pilotage.upstream.tally import Tally
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -24,6 +26,7 @@ def connect(
     address: UpstreamAddress,
     environment: Callable[[str], str],
     clock: Clock,
+    tally: Tally,
 ) -> Upstream:
     """Return the upstream of an address; `transport` is given the address and a key for `Authorization: Bearer`.
 
@@ -38,4 +41,6 @@ def connect(
         upstream = transport(address, key)
     else:
         upstream = KeyedUpstream(transport(address, ""), address, key)
-    return AnthropicUpstream(upstream, clock) if address.kind == "anthropic" else upstream
+    if address.kind == "anthropic":
+        upstream = AnthropicUpstream(upstream, clock)
+    return LimitedUpstream(upstream, address, tally) if address.max_concurrent else upstream

@@ -11,6 +11,7 @@ from pilotage.spec.release import UpstreamAddress
 from pilotage.upstream.http import HttpUpstream
 from pilotage.upstream.ranking import Index, articles
 from pilotage.upstream.search import SearchUpstream
+from pilotage.upstream.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +41,7 @@ class WorkerUpstreams:
         self._clock = clock
         self._environment = environment
         self._blob = blob
+        self.tally = Tally()
         self._http: dict[UpstreamAddress, Upstream] = {}
         self._search: dict[Knowledge, SearchUpstream] = {}
 
@@ -52,7 +54,9 @@ class WorkerUpstreams:
         address = release.upstream
         upstream = self._http.get(address)
         if upstream is None:
-            upstream = self._http[address] = connect(self._transport, address, self._environment, self._clock)
+            upstream = self._http[address] = connect(
+                self._transport, address, self._environment, self._clock, self.tally
+            )
         return upstream
 
     def index(self, releases: Iterable[Release]) -> None:

@@ -44,6 +44,7 @@ class Gateway:
         self._figures = Figures(worker)
         self._commit = Commit(spool)
         server = Server(upstreams, recorder, clock)
+        self._tally = upstreams.tally
         self._paths: dict[str, dict[str, Handler]] = {
             **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
@@ -122,5 +123,6 @@ class Gateway:
             dropped=self._recorder.dropped,
             routes=len(table.routes) if table else 0,
             blind=len(table.blind) if table else 0,
+            tally=self._tally,
         )
         await incoming.reply(200, text, CONTENT_TYPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ class Chat:
         try:
             answer = await self._server.serve(exposure, request)
         except UpstreamError as fault:
+            if fault.retry_after:
+                incoming.out["retry-after"] = str(math.ceil(fault.retry_after))
             await self.fail(incoming, fault)
             return
         if answer.served != exposure.assignment.reference:

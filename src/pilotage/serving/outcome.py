@@ -67,7 +67,7 @@ class Outcome:
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
         at = self._clock.now()
-        patience = sum(release.upstream.total_timeout for release in chain) + _GRACE
+        patience = sum(_patience(release) for release in chain) + _GRACE
         # Timeouts are real time, but the deadline is compared with the clock of the records.
         rate = self._clock.rate if isinstance(self._clock, ScaledClock) else 1
         exposure, assignment = self._exposure, self._exposure.assignment
@@ -183,6 +183,13 @@ class Outcome:
             request=self._request.transcript,
             reply="".join(self._reply),
         )
+
+
+def _patience(release: Release) -> int:
+    """Return the longest that a release may be waited for."""
+    address = release.upstream
+    waits = (address.retries + 1) * address.wait_timeout if address.max_concurrent else 0
+    return (address.retries + 1) * address.total_timeout + address.retries * address.retry_wait + waits
 
 
 def _tokens(said: int | None) -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 import traceback
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.errors import UpstreamError
+from pilotage.serving.breaker import Breakers
 from pilotage.serving.call import prepare
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
+from pilotage.serving.retry import pause
 
 if TYPE_CHECKING:
     from pilotage.clock import Clock
@@ -38,6 +43,9 @@ class Server:
         self._upstreams = upstreams
         self._recorder = recorder
         self._clock = clock
+        self._tally = upstreams.tally
+        self._breakers = Breakers(time.monotonic, self._tally)
+        self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
     async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
         """Return the answer of the first release in the chain that gives one.
@@ -50,26 +58,57 @@ class Server:
         first: UpstreamError | None = None
         try:
             for reference, release in chain:
-                outcome.attempt()
-                try:
-                    return await self._answer(exposure, request, outcome, reference, release)
-                except UpstreamError as raised:
-                    fault = raised
-                except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
-                    # Its text may repeat what the caller wrote; its kind and place do not.
-                    where = traceback.extract_tb(raised.__traceback__)[-1]
-                    kind = type(raised).__name__
-                    log.error("%s: %s in %s, line %s", reference, kind, where.name, where.lineno)  # noqa: TRY400
-                    fault = UpstreamError("internal", f"this release could not be served ({kind})", status=500)
-                log.warning("%s failed (%s): %s %s", reference, fault.kind, fault.message, fault.hint)
-                outcome.failed(reference, fault.kind)
-                first = first or fault
+                answer = await self._asked(exposure, request, outcome, reference, release)
+                if not isinstance(answer, UpstreamError):
+                    return answer
+                log.warning("%s failed (%s): %s %s", reference, answer.kind, answer.message, answer.hint)
+                outcome.failed(reference, answer.kind)
+                first = first or answer
         except BaseException:
             outcome.finish(CLIENT_GONE, cancelled=True)
             raise
         assert first is not None, "a chain holds at least the assigned release"
         outcome.finish(first.status)
         raise first
+
+    async def _asked(
+        self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
+    ) -> Whole | Relay | UpstreamError:
+        """Return a release's answer, or the fault of the last attempt to get one."""
+        tried = 0
+        fault = UpstreamError("internal", "this release was not asked")
+        while True:
+            kind: str | None = None
+            breaker = None
+            try:
+                breaker = self._breakers.check(reference, release.upstream)
+                outcome.attempt()
+                tried += 1
+                answer = await self._answer(exposure, request, outcome, reference, release)
+                kind = ""
+            except UpstreamError as raised:
+                if raised.kind == "open" and tried:
+                    # The last attempt opened it; what that attempt met with is what there is to say.
+                    return fault
+                # What the provider refuses says that it answers.
+                fault, kind = raised, raised.kind if raised.status >= 500 else ""
+            except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
+                # Its text may repeat what the caller wrote; its kind and place do not.
+                where = traceback.extract_tb(raised.__traceback__)[-1]
+                name = type(raised).__name__
+                log.error("%s: %s in %s, line %s", reference, name, where.name, where.lineno)  # noqa: TRY400
+                fault = UpstreamError("internal", f"this release could not be served ({name})", status=500)
+                kind = fault.kind
+            else:
+                return answer
+            finally:
+                self._breakers.told(reference, breaker, kind)
+            wait = pause(fault, tried, release.upstream, self._chance)
+            if wait is None:
+                return fault
+            self._tally.retried += 1
+            log.info("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            await asyncio.sleep(wait)
 
     async def _answer(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release

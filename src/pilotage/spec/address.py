@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPENAI_BASE_URL = "OPENAI_BASE_URL"
+_AS_WRITTEN = tuple(
+    sorted(
+        set(UpstreamAddress.__struct_fields__)
+        & set(Upstream.model_fields) - {"kind", "provider", "base_url", "api_key_env"}
+    )
+)
+"""Timeouts and bounds: the file's words, with its defaults."""
 
 
 def address(upstream: Upstream) -> UpstreamAddress:
@@ -31,9 +38,7 @@ def address(upstream: Upstream) -> UpstreamAddress:
         renames=tuple(sorted(known.renames.items())),
         drops=known.drops,
         stream_usage=known.stream_usage,
-        connect_timeout=upstream.connect_timeout,
-        first_byte_timeout=upstream.first_byte_timeout,
-        total_timeout=upstream.total_timeout,
+        **{name: getattr(upstream, name) for name in _AS_WRITTEN},
     )
 
 

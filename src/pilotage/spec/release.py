@@ -11,6 +11,7 @@ import msgspec
 class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, or `search`.
 
+    A bound of 0 is none, and `idle_timeout` 0 is `first_byte_timeout`: what releases had that were made before.
     `auth` is `bearer` or the header that takes the bare key; `headers`, `renames` and `drops` say what is peculiar to
     the provider there (providers.toml). Pairs instead of tables, for addresses are compared and looked up.
     """
@@ -26,7 +27,15 @@ class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     stream_usage: bool = True
     connect_timeout: int = 5_000_000
     first_byte_timeout: int = 60_000_000
+    idle_timeout: int = 0
     total_timeout: int = 300_000_000
+    retries: int = 0
+    retry_wait: int = 2_000_000
+    breaker_failures: int = 0
+    breaker_pause: int = 10_000_000
+    max_concurrent: int = 0
+    max_waiting: int = 100
+    wait_timeout: int = 5_000_000
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -40,8 +40,24 @@ class Upstream(Strict):
     """How long a connection may take."""
     first_byte_timeout: Duration = 60_000_000
     """How long until the first byte of the answer."""
+    idle_timeout: Duration = 0
+    """The longest silence within an answer; 0 is as long as `first_byte_timeout`."""
     total_timeout: Duration = 300_000_000
     """How long the whole answer may take."""
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """How often a request is sent again where the provider cannot be reached, is overloaded or fails, before its first byte."""
+    retry_wait: Duration = 2_000_000
+    """The longest pause before that; a provider that asks for a longer one (retry-after) is not asked again."""
+    breaker_failures: Annotated[int, Field(ge=0, le=1_000)] = 5
+    """Failures within ten to twenty seconds, half of a release's requests at least, after which it is not asked for a while; 0 is never."""
+    breaker_pause: Duration = 10_000_000
+    """For how long; then one request finds out whether it answers again."""
+    max_concurrent: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """The most requests that each worker has under way here; 0 is without bound."""
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """The most requests that wait for one of these to end; others are turned away at once."""
+    wait_timeout: Duration = 5_000_000
+    """How long they wait."""
 
     @field_validator("base_url")
     @classmethod

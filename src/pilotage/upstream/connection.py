@@ -64,6 +64,12 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         self._alarm.set(min(now + quiet, end))
 
+    def bear(self, quiet: float) -> None:
+        """From here on, bear so many seconds of silence."""
+        self._quiet = quiet
+        if self._asked and not self._complete:
+            self._alarm.set(min(self._heard + quiet, self._end))
+
     async def head(self) -> None:
         """Return when `status` and `headers` are there; raise UpstreamError where they do not come."""
         while not self.status:

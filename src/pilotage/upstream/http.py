@@ -13,6 +13,7 @@ from pilotage.clock import SECOND
 from pilotage.errors import UpstreamError
 from pilotage.upstream.fault import fault
 from pilotage.upstream.origin import Origin, split
+from pilotage.upstream.retry_after import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,12 @@ class HttpAnswer:
         self.status = connection.status
         self.content_type = ""
         self.compressed = False
+        self.retry_after = ""
         for name, value in connection.headers:
             if name == b"content-type":
                 self.content_type = value.split(b";", 1)[0].strip().lower().decode("latin-1")
+            elif name == b"retry-after":
+                self.retry_after = value.decode("latin-1")
             elif name == b"content-encoding":
                 self.compressed = value.strip().lower() not in (b"", b"identity")
 
@@ -63,7 +67,7 @@ class HttpAnswer:
 
 
 class HttpUpstream:
-    """One address. The silence that `first_byte_timeout` allows before the answer is also allowed within it."""
+    """One address. The silence that is borne before an answer is also borne within it, unless `idle_timeout` says else."""
 
     def __init__(self, pool: Pool, address: UpstreamAddress, *, api_key: str = "") -> None:
         self._pool = pool
@@ -74,6 +78,7 @@ class HttpUpstream:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._connect = address.connect_timeout / SECOND
         self._quiet = address.first_byte_timeout / SECOND
+        self._idle = (address.idle_timeout or address.first_byte_timeout) / SECOND
         self._total = address.total_timeout / SECOND
         self._heads: dict[tuple[str, bool], tuple[Origin, bytes]] = {}
 
@@ -104,6 +109,8 @@ class HttpUpstream:
             raise
         answer = HttpAnswer(self._pool, origin, connection)
         if 200 <= answer.status < 300 and not answer.compressed:
+            if self._idle != self._quiet:
+                connection.bear(self._idle)
             return answer
         try:
             raise await _refusal(answer, connection.host)
@@ -150,4 +157,6 @@ async def _refusal(answer: HttpAnswer, host: str) -> UpstreamError:
     if 300 <= status < 400:
         says += "; redirects are not followed"
     seen = status if status in _PASSED_ON else 503 if status in (503, 529) else 502
-    return fault(host, f"status:{status}", says, status=seen, body=bytes(body))
+    refusal = fault(host, f"status:{status}", says, status=seen, body=bytes(body))
+    refusal.retry_after = seconds(answer.retry_after)
+    return refusal
