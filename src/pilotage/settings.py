@@ -36,6 +36,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`info`",
         f"how much is logged on standard error: {', '.join(f'`{level}`' for level in LOG_LEVELS)}",
     ),
+    "PILOTAGE_CALLABLES": (
+        "none",
+        "folders, with colons between, that pipelines of one's own are imported from; whatever lies there may be run",
+    ),
     "PILOTAGE_CA_FILE": (
         "none",
         "a PEM file of certificate authorities that are trusted for providers beside the system's own",
@@ -79,6 +83,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         clock = clock_from(clock_text)
     except ValueError as fault:
         raise WrongCall(f"PILOTAGE_CLOCK: {fault}", hint="leave it out for the system's clock") from None
+    callables(given)
     return Settings(
         workspace=Path(given.get("PILOTAGE_WORKSPACE", "") or DEFAULT_WORKSPACE),
         server=server,
@@ -113,6 +118,18 @@ def egress(environ: Mapping[str, str] | None = None) -> tuple[str, str, str]:
                 hint="it names a PEM file with the certificates of authorities",
             ) from None
     return proxy, given.get("NO_PROXY", "") or given.get("no_proxy", ""), ca_file
+
+
+def callables(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """Return the folders that pipelines may be imported from; raise WrongCall that names one which is not there."""
+    given = (os.environ if environ is None else environ).get("PILOTAGE_CALLABLES", "")
+    folders = tuple(Path(part) for part in given.split(os.pathsep) if part)
+    for folder in folders:
+        if not folder.is_dir():
+            raise WrongCall(
+                f"PILOTAGE_CALLABLES names {str(folder)!r}, which is no folder", hint="name folders that are there"
+            )
+    return tuple(folder.resolve() for folder in folders)
 
 
 def user_name() -> str:

@@ -43,4 +43,9 @@ def connect(
         upstream = KeyedUpstream(transport(address, ""), address, key)
     if address.kind == "anthropic":
         upstream = AnthropicUpstream(upstream, clock)
+    return bounded(upstream, address, tally)
+
+
+def bounded(upstream: Upstream, address: UpstreamAddress, tally: Tally) -> Upstream:
+    """Return the upstream within the bound that its address names, if any."""
     return LimitedUpstream(upstream, address, tally) if address.max_concurrent else upstream

@@ -133,7 +133,9 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
                 return tx.blobs.get(digest)
 
         pool = Pool(Egress(*settings.egress()))
-        upstreams = WorkerUpstreams(pool, clock, environment=settings.environment, blob=blob)
+        upstreams = WorkerUpstreams(
+            pool, clock, environment=settings.environment, blob=blob, callables=settings.callables()
+        )
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
         table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WINDOW = 10.0
 """Seconds; what is counted is one to two of these old at most."""
 _KEPT = 1_000
-_FAULTS = frozenset({"connect", "timeout", "broken", "protocol"})
+_FAULTS = frozenset({"connect", "timeout", "broken", "protocol", "pipeline"})
 _UNTOLD = frozenset({"busy", "prompt", "internal"})
 """The provider was not asked, or what it said was not understood by us."""
 

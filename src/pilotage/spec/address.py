@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pydantic import ValidationError
@@ -27,6 +27,8 @@ _AS_WRITTEN = tuple(
 
 def address(upstream: Upstream) -> UpstreamAddress:
     """Return the address of a table `[upstreams.NAME]`; what the file says wins over what is known of its provider."""
+    if upstream.callable:
+        return UpstreamAddress(kind="callable", function=upstream.callable, **_as_written(upstream))
     known = providers().get(upstream.provider, Provider(dialect=upstream.kind))
     return UpstreamAddress(
         kind=known.dialect,
@@ -38,8 +40,12 @@ def address(upstream: Upstream) -> UpstreamAddress:
         renames=tuple(sorted(known.renames.items())),
         drops=known.drops,
         stream_usage=known.stream_usage,
-        **{name: getattr(upstream, name) for name in _AS_WRITTEN},
+        **_as_written(upstream),
     )
+
+
+def _as_written(upstream: Upstream) -> dict[str, Any]:
+    return {name: getattr(upstream, name) for name in _AS_WRITTEN}
 
 
 def built_in(name: str, environment: Callable[[str], str]) -> UpstreamAddress:

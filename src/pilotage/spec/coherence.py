@@ -105,7 +105,8 @@ def _upstreams(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterat
         if not isinstance(upstream, str):
             continue
         if upstream in (*BUILT_IN_UPSTREAMS, *declared):
-            for key, says in _served(upstream, variant):
+            own = declared.get(upstream)
+            for key, says in _served(upstream, variant, modelled=not (isinstance(own, dict) and own.get("callable"))):
                 yield ("variants", name, key), f"variants.{name}{says}"
         else:
             says = f"variants.{name}.upstream = {shown(upstream)} is neither built in nor under [upstreams]"
@@ -117,6 +118,11 @@ def _provided(name: str, upstream: object) -> Iterator[Finding]:
     if not isinstance(upstream, dict):
         return
     provider, here = upstream.get("provider", ""), f"upstreams.{name}"
+    if upstream.get("callable"):
+        for key in ("provider", "kind", "base_url", "api_key_env"):
+            if upstream.get(key):
+                yield ("upstreams", name, key), f"{here}.{key} has no effect beside callable: remove one of them"
+        return
     if not isinstance(provider, str):
         return
     known = providers().get(provider)
@@ -132,12 +138,12 @@ def _provided(name: str, upstream: object) -> Iterator[Finding]:
         yield ("upstreams", name, "kind"), f"{says}; remove it"
 
 
-def _served(upstream: str, variant: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _served(upstream: str, variant: Mapping[str, Any], *, modelled: bool) -> Iterator[tuple[str, str]]:
     """Yield (key, what is wrong) where a variant lacks what its upstream needs, or gives what it does not read."""
     searches = upstream == "search"
     if searches and not variant.get("knowledge"):
         yield "knowledge", ' searches nothing; write knowledge = ["knowledge/*.md"], the files to search'
-    if not searches and not variant.get("model"):
+    if modelled and not searches and not variant.get("model"):
         yield "model", ' has no model; write model = "...", its name at the provider'
     for key in ("model", "prompt") if searches else ("knowledge",):
         if variant.get(key):

@@ -9,7 +9,9 @@ import msgspec
 
 
 class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, or `search`.
+    """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, `search` or `callable`.
+
+    `function` is the pipeline of a `callable`, and `version` what its team calls the code behind it.
 
     A bound of 0 is none, and `idle_timeout` 0 is `first_byte_timeout`: what releases had that were made before.
     `auth` is `bearer` or the header that takes the bare key; `headers`, `renames` and `drops` say what is peculiar to
@@ -18,6 +20,8 @@ class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     kind: str
     provider: str = ""
+    function: str = ""
+    version: str = ""
     base_url: str = ""
     api_key_env: str = ""
     auth: str = "bearer"

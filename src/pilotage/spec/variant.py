@@ -18,6 +18,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,120}_API_KEY")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _SERVED = {
     "model": "write it as the variant's own model",
     "messages": "messages are the client's, and the system message comes from prompt",
@@ -30,6 +31,10 @@ class Upstream(Strict):
 
     provider: str = ""
     """Who serves there, such as 'mistral' (docs/providers.md): its address, its key's variable, and what it does differently."""
+    callable: str = ""
+    """A pipeline of one's own in a provider's place: an async Python function, as 'package.module:function' (docs/providers.md)."""
+    version: str = ""
+    """What the pipeline's code is called; a new one makes a new release, for code is not in the digest."""
     kind: Literal["openai", "anthropic"] = "openai"
     """The protocol spoken at `base_url`, where no provider says it."""
     base_url: str = ""
@@ -79,6 +84,14 @@ class Upstream(Strict):
             msg = "a base URL ends with its path; remove the part after ? or #"
             raise ValueError(msg)
         return value.rstrip("/")
+
+    @field_validator("callable")
+    @classmethod
+    def _function(cls, value: str) -> str:
+        if value and not _FUNCTION.fullmatch(value):
+            msg = "name a function as 'package.module:function'"
+            raise ValueError(msg)
+        return value
 
     @field_validator("api_key_env")
     @classmethod
