@@ -57,7 +57,8 @@ class Listener:
         except Exception:
             log.exception("a fault of the gateway itself at %s", incoming.path)
         finally:
-            await incoming.conclude()
+            if not incoming.answered:
+                await incoming.conclude()
 
     def date(self) -> bytes:
         """Return the date header of answers, made once a second."""

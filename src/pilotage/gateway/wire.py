@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -123,8 +124,6 @@ class Incoming:
 
     async def conclude(self) -> None:
         """Leave no caller waiting for an answer that nobody gives any more."""
-        if self.answered:
-            return
         if self.status:
             # Half of an answer is out: only the connection's end tells that there is no more.
             self._caller.abort()
@@ -174,9 +173,8 @@ class Incoming:
 
     def _head(self, status: int, content_type: str, length: int | None) -> bytes:
         """Return the answer's head."""
-        lines = [_STATUS_LINES[status], "content-type: ", content_type, "\r\n"]
-        for name, value in self.out.items():
-            lines += (name, ": ", value, "\r\n")
+        lines = [f"{_STATUS_LINES[status]}content-type: {content_type}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in self.out.items()]
         expected = 3 + len(self.out)
         if length is not None:
             lines.append(f"content-length: {length}\r\n")
@@ -209,6 +207,7 @@ class Incoming:
             self._waiter.set_result(None)
 
 
+@lru_cache(maxsize=256)
 def path_of(url: bytes) -> str:
     """Return the path of a request's target, decoded, without its query."""
     if not url.startswith(b"/"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 
@@ -10,7 +10,7 @@ from pilotage.errors import UpstreamError
 from pilotage.serving import prompt
 from pilotage.serving.chat_form import ChatForm
 from pilotage.serving.relay import Relay
-from pilotage.serving.request import Request, faulty, fields, wrong
+from pilotage.serving.request import Request, decode, faulty, fields, wrong
 from pilotage.serving.stream import EventStream
 from pilotage.upstream.chat import UNREADABLE, Completion, text_of
 
@@ -76,8 +76,52 @@ class ChatRequest(Request, frozen=True, kw_only=True):
         return ChatForm(outcome, wants_usage=self.wants_usage)
 
 
+class _Part(msgspec.Struct):
+    type: str
+
+
+class _Message(msgspec.Struct):
+    role: Annotated[str, msgspec.Meta(min_length=1)]
+    content: str | list[_Part] | None = None
+
+
+class _Options(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Seen(msgspec.Struct):
+    """All that is relied on, checked in one go; what does not pass is examined for what to say about it."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _Options | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+
+
+_SEEN = msgspec.json.Decoder(_Seen)
+
+
 def parse(data: bytes) -> ChatRequest:
     """Return the request; raise RequestError that names the field at fault in `param`."""
+    body = decode(data)
+    try:
+        seen = _SEEN.decode(data)
+    except UNREADABLE:
+        return _examined(data)
+    return ChatRequest(
+        body=body,
+        model=seen.model,
+        said=body["messages"],
+        stream=bool(seen.stream),
+        wants_usage=seen.stream_options is not None and bool(seen.stream_options.include_usage),
+        user=seen.safety_identifier or seen.user or "",
+    )
+
+
+def _examined(data: bytes) -> ChatRequest:
+    """The same, field by field, to find the one at fault."""
     body, model, stream, user = fields(data)
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):

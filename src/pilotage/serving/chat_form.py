@@ -14,6 +14,7 @@ from pilotage.upstream.sse import DONE, data_of, event
 if TYPE_CHECKING:
     from pilotage.serving.outcome import Outcome
 
+_OPENING, _BETWEEN, _CLOSING = b"data: ", b"\n\ndata: ", b"\n\n"
 _CHUNK = msgspec.json.Decoder(Completion)
 
 
@@ -43,6 +44,28 @@ class ChatForm:
         self.begun = True
         self._outcome.read(part)
         return found if part.choices or part.usage is None or self._wants_usage else b""
+
+    def take_all(self, chunk: bytes) -> bytes:
+        if not (chunk.startswith(_OPENING) and chunk.endswith(_CLOSING)) or b"\r" in chunk:
+            return b""
+        data = chunk[len(_OPENING) : -len(_CLOSING)].split(_BETWEEN)
+        last = data[-1] == DONE
+        if last:
+            data.pop()
+        try:
+            # One call for them all. What is no event of one line gives another number of values, or none.
+            parts = _CHUNK.decode_lines(b"\n".join(data))
+        except UNREADABLE:
+            return b""
+        if len(parts) != len(data) or not (parts or self.begun):
+            return b""
+        for part in parts:
+            if part.error is not None or not part.choices:
+                return b""
+        for part in parts:
+            self._outcome.read(part)
+        self.begun, self.done = True, last
+        return chunk
 
     def end(self) -> bytes:
         """Closed without [DONE], it is whole only where it had given its reason to finish."""

@@ -36,6 +36,12 @@ class Form(Protocol):
     def take(self, found: bytes) -> bytes:
         """Return what goes out for one event; raise UpstreamError where it is none of this form, or an error."""
 
+    def take_all(self, chunk: bytes) -> bytes:
+        """Return what goes out for a chunk of whole events that hold nothing unusual; b"" where each must be looked at.
+
+        Then nothing was taken in yet.
+        """
+
     def end(self) -> bytes:
         """The provider closed the stream: return what is left to say, or raise UpstreamError where it was not whole."""
 
@@ -109,6 +115,9 @@ class EventStream:
             chunk = await anext(self._chunks, None)
             if chunk is None:
                 self._end()
+                return
+            if self._splitter.empty and (whole := self._form.take_all(chunk)):
+                self._pending += whole
                 return
             for found in self._splitter.feed(chunk):
                 self._pending += self._form.take(found)

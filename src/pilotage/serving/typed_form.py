@@ -62,6 +62,10 @@ class TypedForm:
             self.done = True
         return found
 
+    def take_all(self, chunk: bytes) -> bytes:
+        del chunk
+        return b""
+
     def end(self) -> bytes:
         raise UpstreamError("broken", "the provider's stream ended before its answer did")
 

@@ -52,6 +52,10 @@ class MessagesForm:
                 out += self._delta(choice.delta)
         return b"".join(out)
 
+    def take_all(self, chunk: bytes) -> bytes:
+        del chunk
+        return b""
+
     def end(self) -> bytes:
         self._chat.end()
         return self._close()
