@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 class Figures:
     def __init__(self, worker: str) -> None:
         self._worker = worker
-        self._requests: Counter[tuple[str, int]] = Counter()
+        self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._buckets: dict[str, list[int]] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self.in_flight = 0
@@ -24,7 +24,9 @@ class Figures:
     def seen(self, path: str, status: int, seconds: float) -> None:
         """Count one answered request of a known path."""
         self._requests[path, status] += 1
-        buckets = self._buckets.setdefault(path, [0] * (len(_BUCKETS) + 1))
+        buckets = self._buckets.get(path)
+        if buckets is None:
+            buckets = self._buckets[path] = [0] * (len(_BUCKETS) + 1)
         buckets[bisect_left(_BUCKETS, seconds)] += 1
         self._seconds[path] += seconds
 

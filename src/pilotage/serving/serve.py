@@ -140,6 +140,8 @@ def answers(release: Release, request: Request) -> bool:
 def _chain(exposure: Exposure, request: Request) -> list[tuple[str, Release]]:
     """Return the assigned release, then its fallbacks as far as they are known and answer what is asked."""
     assigned = exposure.assignment
+    if not assigned.release.fallbacks:
+        return [(assigned.reference, assigned.release)]
     releases = exposure.route.releases
     return [(assigned.reference, assigned.release)] + [
         (reference, releases[reference])
@@ -149,9 +151,11 @@ def _chain(exposure: Exposure, request: Request) -> list[tuple[str, Release]]:
 
 
 async def _whole(answer: Answer, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in answer.chunks():
-        body += chunk
-        if len(body) > limit:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in answer.chunks():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
             raise UpstreamError("protocol", f"the provider's answer is larger than {limit >> 20} MB")
-    return bytes(body)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 
-class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
     """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, `search` or `callable`.
 
     `function` is the pipeline of a `callable`, and `version` what its team calls the code behind it.

@@ -75,7 +75,8 @@ class Connection(asyncio.Protocol):
         while not self.status:
             if self._fault is not None:
                 raise self._fault
-            await self._wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
 
     async def read(self) -> bytes:
         """Return what has come of the body, b"" at its end; raise UpstreamError where it breaks off."""
@@ -91,7 +92,8 @@ class Connection(asyncio.Protocol):
                 return b""
             if self._fault is not None:
                 raise self._fault
-            await self._wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
 
     @property
     def done(self) -> bool:
@@ -242,13 +244,7 @@ class Connection(asyncio.Protocol):
         self.close()
         self._wake()
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
