@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,15 @@ def test_the_key_goes_where_the_provider_takes_it(rig: Rig, provider: Provider, 
         assert "authorization" not in headers
     else:
         assert headers["authorization"] == "Bearer their-key"
+
+
+def test_a_fixed_bound_wins_by_whatever_name_it_goes(rig: Rig, provider: Provider) -> None:
+    for name, there in (("openai", "max_completion_tokens"), ("mistral", "max_tokens"), ("bedrock", "max_tokens")):
+        for asked in ("max_tokens", "max_completion_tokens"):
+            bound: Any = {asked: 4_000}
+            rig.chat(name, **bound)
+            body = provider.seen("echo")["body"]
+            assert {key: value for key, value in body.items() if key.startswith("max_")} == {there: 9}
 
 
 def test_a_stream_is_counted_whether_or_not_it_can_be_asked_to_be(rig: Rig, provider: Provider) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.upstream.base import Call
-from pilotage.upstream.quirks import adapt
 
 if TYPE_CHECKING:
     from pilotage.serving.request import Request
@@ -25,7 +24,7 @@ def prepare(request: Request, release: Release, *, unit: str, request_id: str) -
             body[name] = unit
     return Call(
         path=request.path,
-        body=msgspec.json.encode(adapt(body, release.upstream, chat=request.chats)),
+        body=msgspec.json.encode(body),
         stream=request.stream,
         headers={"x-request-id": request_id},
     )

@@ -53,7 +53,7 @@ class ChatRequest(Request, frozen=True, kw_only=True):
         system = prompt.render(release, self)
         if system:
             body["messages"] = [{"role": "system", "content": system}, *self.said]
-        if self.stream:
+        if self.stream and release.upstream.stream_usage:
             # Tokens must be counted whether or not the caller asks; a chunk it has not asked for is taken out again.
             body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
         return body

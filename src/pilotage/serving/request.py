@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from pilotage.errors import RequestError
+from pilotage.upstream.quirks import adapt
 
 if TYPE_CHECKING:
     from pilotage.serving.outcome import Outcome
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 4 << 20
 DEPTH_LIMIT = 64
+
+_BOUNDS = frozenset({"max_tokens", "max_completion_tokens"})
 
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -60,8 +63,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
     def outgoing(self, release: Release) -> dict[str, Any]:
-        """Return what goes to the release's provider; the variant's fixed parameters win."""
-        return {**self.body, **release.parameters, "model": release.model}
+        """Return what goes to the release's provider, in its own names; the variant's fixed parameters win."""
+        address, fixed = release.upstream, release.parameters
+        given = adapt(self.body, address, chat=self.chats)
+        if self.chats and not _BOUNDS.isdisjoint(fixed):
+            # One thing by two names: the caller's other one must not stand beside the variant's.
+            given = {name: value for name, value in given.items() if name not in _BOUNDS}
+        return {**given, **adapt(fixed, address, chat=self.chats), "model": release.model}
 
     def whole(self, reply: bytes, content_type: str, outcome: Outcome) -> tuple[bytes, str]:
         """Return a unary answer and its content type as the caller gets them; raise UpstreamError where it is none."""

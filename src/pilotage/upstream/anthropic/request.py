@@ -30,6 +30,7 @@ _SAME = (
     "service_tier",
 )
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+_UNSAID = ("input_audio", "file", "video_url")
 _TIERS = ("auto", "standard_only")
 
 Block = dict[str, Any]
@@ -121,7 +122,8 @@ def _part(part: Block) -> Block:
         case "image" | "document":
             block = part
         case other:
-            raise _unsaid(f"a part of type {other!r}" if len(other) <= 40 else "a part of this type")
+            # Named only where it is one of OpenAI's words: any other is the caller's own, which no log may repeat.
+            raise _unsaid(f"a part of type {other!r}" if other in _UNSAID else "a part of this type")
     return {**block, "cache_control": part["cache_control"]} if "cache_control" in part else block
 
 
