@@ -83,8 +83,16 @@ def finish(stop_reason: str | None) -> str:
     return FINISHES.get(stop_reason or "end_turn", "stop")
 
 
+def text_in(block: dict[str, Any], key: str) -> str:
+    """Return a text of a block or delta; raise UpstreamError where it is something else."""
+    text = block.get(key, "")
+    if not isinstance(text, str):
+        raise UpstreamError("protocol", "the provider's answer holds a text that is none")
+    return text
+
+
 def _said(content: list[dict[str, Any]]) -> dict[str, Any]:
-    texts = [block.get("text", "") for block in content if block.get("type") == "text"]
+    texts = [text_in(block, "text") for block in content if block.get("type") == "text"]
     calls = [
         {
             "id": block.get("id"),
@@ -102,6 +110,6 @@ def _said(content: list[dict[str, Any]]) -> dict[str, Any]:
     if calls:
         said["tool_calls"] = calls
     if thoughts:
-        said["reasoning_content"] = "".join(block.get("thinking", "") for block in thoughts)
+        said["reasoning_content"] = "".join(text_in(block, "thinking") for block in thoughts)
         said["thinking_blocks"] = thoughts
     return said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.errors import UpstreamError
-from pilotage.upstream.anthropic.reply import Usage, finish
+from pilotage.upstream.anthropic.reply import Usage, finish, text_in
 from pilotage.upstream.chat import UNREADABLE
 from pilotage.upstream.sse import DONE, data_of, event
 
@@ -78,7 +78,7 @@ class Chunks:
         if part.usage is not None:
             self._usage = self._usage.updated(part.usage)
         reason = (part.delta or {}).get("stop_reason")
-        return self._chunk({}, finish(reason)) if reason else b""
+        return self._chunk({}, finish(str(reason))) if reason else b""
 
     def _end(self, _: _Event) -> bytes:
         usage = self._event(choices=[], usage=self._usage.as_chat()) if self._with_usage else b""
@@ -97,10 +97,10 @@ class Chunks:
 
     def _block(self, part: _Event) -> bytes:
         block = part.content_block or {}
-        self._open = block.get("type", "")
+        self._open = text_in(block, "type")
         match self._open:
             case "text":
-                return self._chunk({"content": block["text"]}) if block.get("text") else b""
+                return self._chunk({"content": text}) if (text := text_in(block, "text")) else b""
             case "tool_use":
                 self._calls += 1
                 self._given = False
@@ -115,14 +115,14 @@ class Chunks:
         delta = part.delta or {}
         match delta.get("type"):
             case "text_delta":
-                return self._chunk({"content": delta.get("text", "")})
+                return self._chunk({"content": text_in(delta, "text")})
             case "input_json_delta" if self._open == "tool_use":
-                self._given = self._given or bool(delta.get("partial_json"))
-                return self._call({"function": {"arguments": delta.get("partial_json", "")}})
+                self._given = self._given or bool(text_in(delta, "partial_json"))
+                return self._call({"function": {"arguments": text_in(delta, "partial_json")}})
             case "thinking_delta":
-                return self._chunk({"reasoning_content": delta.get("thinking", "")})
+                return self._chunk({"reasoning_content": text_in(delta, "thinking")})
             case "signature_delta":
-                block = {"type": "thinking", "thinking": "", "signature": delta.get("signature", "")}
+                block = {"type": "thinking", "thinking": "", "signature": text_in(delta, "signature")}
                 return self._chunk({"thinking_blocks": [block]})
             case _:
                 return b""

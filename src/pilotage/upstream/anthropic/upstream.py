@@ -22,6 +22,15 @@ PATH = "/messages"
 ANSWER_LIMIT = 16 << 20
 
 
+def asked_in_messages(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the Messages request; what its caller left malformed is refused as a provider would, with 400."""
+    try:
+        return to_messages(body)
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        kind = type(fault).__name__
+        raise UpstreamError("protocol", f"this request is not well-formed ({kind})", status=400) from None
+
+
 class AnthropicAnswer:
     def __init__(self, answer: Answer, chunks: Chunks | None, created: int) -> None:
         self._answer = answer
@@ -62,7 +71,7 @@ class AnthropicUpstream:
     async def send(self, call: Call) -> AnthropicAnswer:
         body: dict[str, Any] = msgspec.json.decode(call.body)
         options = body.get("stream_options") or {}
-        messages = msgspec.structs.replace(call, path=PATH, body=msgspec.json.encode(to_messages(body)))
+        messages = msgspec.structs.replace(call, path=PATH, body=msgspec.json.encode(asked_in_messages(body)))
         answer = await self._inner.send(messages)
         created = self._clock.now() // SECOND
         chunks = Chunks(created, with_usage=bool(options.get("include_usage"))) if call.stream else None
