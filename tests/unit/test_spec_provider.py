@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pilotage.errors import FaultyFile, WrongCall
@@ -94,3 +96,12 @@ def test_parameters_go_under_the_providers_names() -> None:
     assert adapt(body, address) == {"model": "m", "max_tokens": 5, "random_seed": 7}
     assert adapt({"max_completion_tokens": 5, "max_tokens": 6}, address) == {"max_tokens": 6}
     assert body["user"] == "u"
+
+
+def test_the_document_names_every_provider_with_its_address_and_key() -> None:
+    text = (Path(__file__).parents[2] / "docs/providers.md").read_text()
+    for name, provider in providers().items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert f"`{provider.base_url or provider.example}`" in row
+        assert (f"`{provider.api_key_env}`" if provider.api_key_env else "| none |") in row
+        assert provider.auth == "bearer" or f"`{provider.auth}`" in row
