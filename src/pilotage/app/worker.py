@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -178,6 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
     given = parser.parse_args(arguments)
     os.umask(0o077)
+    # Each request holds two connections; the system's default is meant for programs that `select`.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     start_log(given.log, given.name)
     # Until the loop runs, and once it is done, there is nothing to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -76,7 +76,7 @@ class Server:
     ) -> Whole | Relay | UpstreamError:
         """Return a release's answer, or the fault of the last attempt to get one."""
         tried = 0
-        fault = UpstreamError("internal", "this release was not asked")
+        fault: UpstreamError | None = None
         while True:
             kind: str | None = None
             breaker = None
@@ -87,7 +87,7 @@ class Server:
                 answer = await self._answer(exposure, request, outcome, reference, release)
                 kind = ""
             except UpstreamError as raised:
-                if raised.kind == "open" and tried:
+                if raised.kind == "open" and fault is not None:
                     # The last attempt opened it; what that attempt met with is what there is to say.
                     return fault
                 # What the provider refuses says that it answers.
