@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httptools
 
+from pilotage.gateway.flow import Flow
 from pilotage.gateway.wire import Incoming, path_of
 from pilotage.upstream.alarm import Alarm
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pilotage.gateway.listener import Listener
 
 HEADERS_LIMIT = 32 << 10
@@ -22,7 +24,7 @@ class HeadersTooLarge(Exception):
     """Ends the parsing."""
 
 
-class Caller(asyncio.Protocol):
+class Caller(Flow):
     """Starts a task for each request as soon as its head is there; a connection that is lost cancels it."""
 
     head_seconds: ClassVar[float] = 10.0
@@ -32,11 +34,10 @@ class Caller(asyncio.Protocol):
     idle_seconds: ClassVar[float] = 75.0
 
     def __init__(self, listener: Listener) -> None:
+        super().__init__(listener.loop)
         self._listener = listener
-        self._loop = listener.loop
         self._parser: Any = self._new_parser()
         self._alarm = Alarm(self._loop, self._late)
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._arriving: Incoming | None = None
@@ -45,14 +46,13 @@ class Caller(asyncio.Protocol):
         self._waiting: deque[Incoming] = deque()
         # Bytes since the parser last told of a head, of body or of an end; and of what it was given just before.
         self._silent = self._recent = 0
-        self._in_head = self._progress = self._switching = self._ending = self._held = False
+        self._in_head = self._progress = self._switching = self._ending = False
         self._since = 0.0
-        self._writable: asyncio.Future[None] | None = None
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
         self._listener.callers.add(self)
         # Who connects and says nothing is as idle as who has nothing more to say.
         self._alarm.set(self._loop.time() + self.idle_seconds)
@@ -79,15 +79,6 @@ class Caller(asyncio.Protocol):
         if (self._silent or self._in_head or self._arriving is not None) and not self._since:
             self._since = now = self._loop.time()
             self._alarm.set(now + (self.body_seconds if self._arriving is not None else self.head_seconds))
-
-    def pause_writing(self) -> None:
-        if self._writable is None:
-            self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None:
-            self._writable.set_result(None)
-            self._writable = None
 
     # What the parser calls.
 
@@ -145,31 +136,9 @@ class Caller(asyncio.Protocol):
 
     # What a request that is being answered calls.
 
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
-
-    async def drain(self) -> None:
-        """Wait while the caller reads more slowly than we write."""
-        if self._writable is not None:
-            await self._writable
-
-    @property
-    def crowded(self) -> bool:
-        return self._writable is not None
-
     @property
     def date(self) -> bytes:
         return self._listener.date()
-
-    def hold(self) -> None:
-        if not self._held and not self._transport.is_closing():
-            self._held = True
-            self._transport.pause_reading()
-
-    def release(self) -> None:
-        if self._held and not self._transport.is_closing():
-            self._held = False
-            self._transport.resume_reading()
 
     def answered(self, incoming: Incoming) -> None:
         """Go on with what waits, or wait."""
@@ -181,9 +150,6 @@ class Caller(asyncio.Protocol):
         else:
             self.release()
             self._alarm.set(self._loop.time() + (self.body_seconds if self._arriving else self.idle_seconds))
-
-    def abort(self) -> None:
-        self._transport.abort()
 
     def end(self) -> None:
         """Close when what was begun is answered."""
