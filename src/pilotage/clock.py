@@ -72,6 +72,25 @@ def clock_from(text: str) -> Clock:
 
 def new_id(clock: Clock) -> str:
     """Return a UUIDv7 as 32 hex digits: 48 bits of milliseconds, then 74 random bits (RFC 9562, section 5.7)."""
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (clock.now() // 1000) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    return f"{value:032x}"
+    milliseconds = clock.now() // 1000
+    while True:
+        try:
+            tail = _TAILS.pop()
+            break
+        except IndexError:
+            _TAILS.extend(_tails())
+    return f"{milliseconds:012x}{tail}"
+
+
+_TAILS: list[str] = []
+"""Version and random digits of the next ids: asking the system for each would cost more than all the rest of it."""
+os.register_at_fork(after_in_child=_TAILS.clear)
+
+
+def _tails(count: int = 256) -> list[str]:
+    digits = os.urandom(10 * count).hex()
+    # Two of twenty random digits give way: one to the version, one to two bits of variant and two of its own.
+    return [
+        f"7{digits[at : at + 3]}{'89ab'[int(digits[at + 3], 16) & 3]}{digits[at + 4 : at + 19]}"
+        for at in range(0, len(digits), 20)
+    ]

@@ -122,8 +122,9 @@ class RequestError(PilotageError):
 class UpstreamError(PilotageError):
     """The provider failed.
 
-    `kind` is one of `connect`, `timeout`, `status:<code>`, `protocol`, `broken`, `prompt`; `status` the HTTP status a
-    caller should see; `body` the provider's own error body where it sent one (bytes, at most 64 KiB).
+    `kind` is one of `connect`, `timeout`, `status:<code>`, `protocol`, `broken`, `pipeline`, `busy`, `open`, `prompt`,
+    `internal`; `status` the HTTP status a caller should see; `body` the provider's own error body where it sent one (bytes, at most
+    64 KiB); `retry_after` the seconds after which asking again may help, 0 where nobody said.
     """
 
     def __init__(self, kind: str, message: str, *, status: int = 502, body: bytes = b"") -> None:
@@ -131,3 +132,4 @@ class UpstreamError(PilotageError):
         self.kind = kind
         self.status = status
         self.body = body
+        self.retry_after = 0.0

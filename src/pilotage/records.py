@@ -27,7 +27,7 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
     `unit` is a keyed digest (empty: no unit was given, so not enrolled). `arm` says why this release was assigned:
     `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
-    asked for: `chat`, or `flag` where the application calls the model itself.
+    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself.
     """
 
     release: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_WORKSPACE = ".pilotage"
+_HTTP_PROXY = re.compile(r"(?:http://)?(?:[^@/\s]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?/?")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 SETTINGS: dict[str, tuple[str, str]] = {
@@ -33,6 +35,22 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "PILOTAGE_LOG": (
         "`info`",
         f"how much is logged on standard error: {', '.join(f'`{level}`' for level in LOG_LEVELS)}",
+    ),
+    "PILOTAGE_CALLABLES": (
+        "none",
+        "folders, with colons between, that pipelines of one's own are imported from; whatever lies there may be run",
+    ),
+    "PILOTAGE_CA_FILE": (
+        "none",
+        "a PEM file of certificate authorities that are trusted for providers beside the system's own",
+    ),
+    "HTTPS_PROXY": (
+        "none",
+        "the way out to providers at `https://`: `http://user:password@proxy:3128`. It sees which host is called, no more",
+    ),
+    "NO_PROXY": (
+        "none",
+        "whom the proxy is not asked for: domains, hosts with ports, addresses, networks, with commas between; `*` is all",
     ),
 }
 """Every setting: its default and what it does. docs/reference/settings.md shows this table, held by a test."""
@@ -56,6 +74,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise WrongCall(
             f"PILOTAGE_SERVER is {server!r}, which is no address", hint="it starts with http:// or https://"
         )
+    egress(given)
     log = given.get("PILOTAGE_LOG", "") or "info"
     if log not in LOG_LEVELS:
         raise WrongCall(f"PILOTAGE_LOG is {log!r}", hint=f"it is one of {', '.join(LOG_LEVELS)}")
@@ -64,6 +83,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         clock = clock_from(clock_text)
     except ValueError as fault:
         raise WrongCall(f"PILOTAGE_CLOCK: {fault}", hint="leave it out for the system's clock") from None
+    callables(given)
     return Settings(
         workspace=Path(given.get("PILOTAGE_WORKSPACE", "") or DEFAULT_WORKSPACE),
         server=server,
@@ -77,6 +97,39 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def environment(name: str) -> str:
     """Return a variable that a use case's file names, such as a provider's key; empty where it is not set."""
     return os.environ.get(name, "")
+
+
+def egress(environ: Mapping[str, str] | None = None) -> tuple[str, str, str]:
+    """Return (proxy, whom it is not asked for, file of certificate authorities) of calls to providers."""
+    given = os.environ if environ is None else environ
+    proxy = given.get("HTTPS_PROXY", "") or given.get("https_proxy", "")
+    if proxy and not _HTTP_PROXY.fullmatch(proxy):
+        # Its value may hold a password, so it is not repeated.
+        raise WrongCall("HTTPS_PROXY is no address of a proxy", hint="it is http://host:port")
+    ca_file = given.get("PILOTAGE_CA_FILE", "")
+    if ca_file:
+        import ssl
+
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except OSError as fault:
+            raise WrongCall(
+                f"PILOTAGE_CA_FILE is {ca_file!r}, which cannot be used: {fault.strerror or fault}",
+                hint="it names a PEM file with the certificates of authorities",
+            ) from None
+    return proxy, given.get("NO_PROXY", "") or given.get("no_proxy", ""), ca_file
+
+
+def callables(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """Return the folders that pipelines may be imported from; raise WrongCall that names one which is not there."""
+    given = (os.environ if environ is None else environ).get("PILOTAGE_CALLABLES", "")
+    folders = tuple(Path(part) for part in given.split(os.pathsep) if part)
+    for folder in folders:
+        if not folder.is_dir():
+            raise WrongCall(
+                f"PILOTAGE_CALLABLES names {str(folder)!r}, which is no folder", hint="name folders that are there"
+            )
+    return tuple(folder.resolve() for folder in folders)
 
 
 def user_name() -> str:

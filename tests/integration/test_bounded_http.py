@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,14 +11,24 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
+import uvloop
 
 from pilotage.app.bounded import HEADERS_LIMIT, BoundedHttp
+from pilotage.errors import RequestError
+from pilotage.gateway.caller import Caller
+from pilotage.gateway.listener import Listener
+from pilotage.gateway.wire import Incoming
 
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Impatient(BoundedHttp):
     patience: ClassVar[float] = 0.3
+
+
+class ImpatientCaller(Caller):
+    head_seconds: ClassVar[float] = 0.3
+    body_seconds: ClassVar[float] = 0.3
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -34,8 +45,21 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
+async def handle(incoming: Incoming) -> None:
+    """The same of the gateway's own server."""
+    try:
+        size = 0 if incoming.path == "/early" else len(await incoming.body(1 << 20))
+        await incoming.reply(200, f"{size} {len(incoming._headers)}".encode())
+    except RequestError as fault:
+        await incoming.refuse(fault)
+
+
 @contextmanager
-def serving(protocol: type[BoundedHttp]) -> Iterator[int]:
+def serving(protocol: type[BoundedHttp | Caller]) -> Iterator[int]:
+    if issubclass(protocol, Caller):
+        with serving_own(protocol) as port:
+            yield port
+        return
     config = uvicorn.Config(
         application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=60
     )
@@ -50,15 +74,39 @@ def serving(protocol: type[BoundedHttp]) -> Iterator[int]:
             thread.join(20)
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with serving(BoundedHttp) as found:
+@contextmanager
+def serving_own(protocol: type[Caller]) -> Iterator[int]:
+    ending: list[Any] = []
+    ready = threading.Event()
+    door = socket.create_server(("127.0.0.1", 0))
+    port = door.getsockname()[1]
+
+    async def work() -> None:
+        over = asyncio.Event()
+        ending.extend([asyncio.get_running_loop(), over])
+        ready.set()
+        await Listener(handle, protocol=protocol).serve(door, over, drain_seconds=5)
+
+    thread = threading.Thread(target=lambda: uvloop.run(work()))
+    thread.start()
+    ready.wait(20)
+    try:
+        yield port
+    finally:
+        loop, over = ending
+        loop.call_soon_threadsafe(over.set)
+        thread.join(20)
+
+
+@pytest.fixture(scope="module", params=[BoundedHttp, Caller])
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    with serving(request.param) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
-def impatient() -> Iterator[int]:
-    with serving(Impatient) as found:
+@pytest.fixture(scope="module", params=[Impatient, ImpatientCaller])
+def impatient(request: pytest.FixtureRequest) -> Iterator[int]:
+    with serving(request.param) as found:
         yield found
 
 
@@ -144,6 +192,65 @@ def test_sending_a_little_now_and_then_gains_no_time(impatient: int) -> None:
         else:
             raise AssertionError("it was never closed")
         assert reply == b"" or reply.startswith(b"HTTP/1.1 408")
+
+
+def test_requests_that_come_at_once_are_answered_in_order(port: int) -> None:
+    request = b"POST /%s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s"
+    burst = b"".join(
+        request % (path, len(body), body) for path, body in [(b"", b"a"), (b"early", b"bb"), (b"", b"ccc")]
+    )
+    replies = exchange(port, burst + closing_request())
+    assert [part.rpartition(b"\r\n\r\n")[2].split(b"H")[0][:1] for part in replies.split(b"HTTP/1.1 200")[1:]] == [
+        b"1",
+        b"0",
+        b"3",
+        b"0",
+    ]
+
+
+def test_a_head_and_body_in_single_bytes(port: int) -> None:
+    request = (
+        b"POST /?q=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+    )
+    assert exchange(port, *[bytes([byte]) for byte in request]).endswith(b"2 3")
+
+
+def test_who_waits_to_be_told_to_go_on_is_told(port: int) -> None:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"ab")
+        assert connection.recv(1000).endswith(b"2 3")
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[int]:
+    with serving(Caller) as found:
+        yield found
+
+
+def test_nothing_is_switched_to_and_the_body_is_read(own: int) -> None:
+    """What Java's client sends first, unless it is told otherwise."""
+    lines = (
+        b"POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n"
+    )
+    with closing(socket.create_connection(("127.0.0.1", own), timeout=20)) as connection:
+        for framing, body, size in (
+            (b"content-length: 0\r\n\r\n", b"", 0),
+            (b"content-length: 2\r\n\r\n", b"ab", 2),
+            (b"transfer-encoding: chunked\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n", 3),
+        ):
+            for parts in ((lines + framing + body,), (lines, framing, body)):
+                for part in parts:
+                    connection.sendall(part)
+                reply = connection.recv(1000)
+                assert reply.startswith(b"HTTP/1.1 200")
+                assert reply.endswith(b"%d 5" % size)
+
+
+@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x02\0", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n"])
+def test_what_is_no_http_is_refused(port: int, garbage: bytes) -> None:
+    assert exchange(port, garbage).startswith(b"HTTP/1.1 400")
 
 
 def test_a_connection_serves_one_request_after_another(impatient: int) -> None:

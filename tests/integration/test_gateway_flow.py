@@ -153,7 +153,7 @@ def test_the_worker_loads_nothing_heavy(rig: Rig, provider: Provider, tmp_path: 
         "import atexit, json, pathlib, sys\n"
         f"atexit.register(lambda: pathlib.Path({str(seen)!r}).write_text(json.dumps(sorted(sys.modules))))\n"
     )
-    rig.environment["PYTHONPATH"] = str(tmp_path / "site")
+    rig.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
     rig.route("ok", release("ok", provider.url("ok"), prompt="{{ question }}"), retention="redacted")
     rig.start()
     assert rig.chat("ok").status == 200
@@ -161,8 +161,8 @@ def test_the_worker_loads_nothing_heavy(rig: Rig, provider: Provider, tmp_path: 
     assert rig.feedback(id="f", unit="u", use_case="ok", metric="resolved", value=1).status == 202
     assert rig.stop() == 0
     modules = set(json.loads(seen.read_text()))
-    assert {"pilotage.gateway.chat", "uvloop", "httptools", "msgspec", "aiohttp", "sqlite3"} <= modules
-    heavy = {"pydantic", "pydantic_core", "numpy", "duckdb", "starlette", "typer", "rich", "openai"}
+    assert {"pilotage.gateway.chat", "uvloop", "httptools", "msgspec", "sqlite3"} <= modules
+    heavy = {"pydantic", "pydantic_core", "numpy", "duckdb", "starlette", "typer", "rich", "openai", "aiohttp"}
     assert not modules & heavy
     assert not {name for name in modules if name.startswith(("pilotage.decision", "pilotage.governance"))}
 

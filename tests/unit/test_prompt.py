@@ -8,7 +8,7 @@ import pytest
 from pilotage.errors import UpstreamError
 from pilotage.serving import prompt
 from pilotage.serving.call import prepare
-from pilotage.serving.request import parse
+from pilotage.serving.chat import parse
 from pilotage.spec.release import Release, UpstreamAddress
 
 MESSAGES = [

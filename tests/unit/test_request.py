@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pilotage.errors import RequestError
 from pilotage.serving.call import prepare
-from pilotage.serving.request import parse, too_deep
+from pilotage.serving.chat import parse
+from pilotage.serving.request import too_deep
 from pilotage.spec.release import Release, UpstreamAddress
 
 ASSISTANT = Release(use_case="support", variant="assistant", upstream=UpstreamAddress(kind="openai"), model="m-1")

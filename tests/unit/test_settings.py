@@ -54,6 +54,6 @@ def test_the_reference_page_shows_every_setting_as_it_is() -> None:
     rows = [
         tuple(cell.strip() for cell in line.strip("|\n").split("|"))
         for line in PAGE.read_text().splitlines()
-        if line.startswith("| `PILOTAGE_")
+        if line.startswith("| `")
     ]
     assert rows == [(f"`{name}`", default, meaning) for name, (default, meaning) in SETTINGS.items()]

@@ -401,7 +401,7 @@ knowledge = ["k/*.md", "k/b.md"]
     assert first.prompt == "Hi {{ use_case }}"
     assert (second.upstream.kind, second.upstream.base_url, second.upstream.api_key_env) == (
         "openai",
-        "",
+        "https://api.openai.com/v1",
         "OPENAI_API_KEY",
     )
     assert search.upstream.kind == "search"

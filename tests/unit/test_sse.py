@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotage.errors import UpstreamError
-from pilotage.serving.sse import Splitter, data_of, event
+from pilotage.upstream.sse import Splitter, data_of, event
 
 line = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20).map(str.encode)
 end = st.sampled_from([b"\n", b"\r\n"])

@@ -21,7 +21,7 @@ from pilotage.spec.release import Release, UpstreamAddress
 from pilotage.spec.route import Allocation, Route
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
-from pilotage.upstream.http import open_session
+from pilotage.upstream.pool import Pool
 
 
 class Interrupted(SqliteStore):
@@ -59,7 +59,7 @@ def test_with_the_store_away_the_last_table_stays(
             with store.read() as tx:
                 return tx.blobs.get(digest)
 
-        upstreams = WorkerUpstreams(open_session(), clock, environment=lambda _: "", blob=blob)
+        upstreams = WorkerUpstreams(Pool(), clock, environment=lambda _: "", blob=blob)
         door = Door(clock, mac_secret=b"m", unit_secret=b"u")
         table = Table(store, door, upstreams, Sight(Heartbeats(tmp_path)))
         with store.write() as tx:
@@ -110,7 +110,7 @@ def test_with_the_store_away_the_last_table_stays(
 
 def test_one_upstream_serves_every_release_of_an_address(store: Interrupted) -> None:
     async def run() -> None:
-        upstreams = WorkerUpstreams(open_session(), FrozenClock(), environment=lambda _: "", blob=lambda _: None)
+        upstreams = WorkerUpstreams(Pool(), FrozenClock(), environment=lambda _: "", blob=lambda _: None)
         address = UpstreamAddress(kind="openai", base_url="http://127.0.0.1:1/v1")
         one = Release(use_case="a", variant="a", upstream=address, model="m")
         two = Release(use_case="b", variant="b", upstream=address, model="n")
@@ -148,7 +148,7 @@ def test_a_rollout_goes_blind_and_sees_again_also_with_the_store_away(store: Int
 
     async def run() -> None:
         nonlocal now
-        upstreams = WorkerUpstreams(open_session(), FrozenClock(), environment=lambda _: "", blob=lambda _: None)
+        upstreams = WorkerUpstreams(Pool(), FrozenClock(), environment=lambda _: "", blob=lambda _: None)
         door = Door(FrozenClock(), mac_secret=b"m", unit_secret=b"u")
         table = Table(store, door, upstreams, Sight(heartbeats, timer=lambda: now))
 

@@ -75,7 +75,7 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
     with ExitStack() as stack:
         store = SqliteStore(workspace.state)
         stack.callback(store.close)
-        context = Context(store, clock)
+        context = Context(store, clock, settings.environment)
         spool = Reader(workspace.spool)
         seal = Seal(lambda: Sealer(workspace.events, store))
         stack.callback(seal.give_back)

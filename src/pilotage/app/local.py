@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Self
 
+from pilotage import settings
 from pilotage.access import Actor, Role
 from pilotage.console.rows import newest
 from pilotage.errors import WorkspaceUnusable
@@ -52,7 +53,7 @@ class Local:
             self._stack = stack.pop_all()
 
     def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        return run(Context(self.store, self._clock), self._actor, name, arguments)
+        return run(Context(self.store, self._clock, settings.environment), self._actor, name, arguments)
 
     def events(self, table: str, *, limit: int, use_case: str = "") -> list[dict[str, Any]]:
         """Return the newest events, those included that a killed server left in the spool."""

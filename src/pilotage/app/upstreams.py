@@ -5,46 +5,50 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from pilotage.app.connect import bounded, connect
 from pilotage.errors import UpstreamError
 from pilotage.spec.release import UpstreamAddress
 from pilotage.upstream.http import HttpUpstream
+from pilotage.upstream.pipeline import PipelineUpstream, Unloadable, load
 from pilotage.upstream.ranking import Index, articles
 from pilotage.upstream.search import SearchUpstream
+from pilotage.upstream.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    import aiohttp
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from pilotage.clock import Clock
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Upstream
+    from pilotage.upstream.pool import Pool
 
     Knowledge = tuple[tuple[str, str], ...]
-
-OPENAI = "https://api.openai.com/v1"
 
 log = logging.getLogger(__name__)
 
 
 class WorkerUpstreams:
-    """`index` before a release is served (it reads and computes, so in a thread); `of` only looks up or connects."""
+    """`index` before a release is served (it reads, imports and computes, so in a thread); `of` only looks up or connects."""
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        pool: Pool,
         clock: Clock,
         *,
         environment: Callable[[str], str],
         blob: Callable[[str], bytes | None],
+        callables: Sequence[Path] = (),
     ) -> None:
-        self._session = session
+        """Pipelines are imported from the folders `callables`, if from anywhere."""
+        self._pool = pool
         self._clock = clock
         self._environment = environment
         self._blob = blob
-        self._http: dict[UpstreamAddress, HttpUpstream] = {}
+        self.tally = Tally()
+        self._http: dict[UpstreamAddress, Upstream] = {}
+        self._callables = callables
+        self._pipelines: dict[UpstreamAddress, PipelineUpstream] = {}
         self._search: dict[Knowledge, SearchUpstream] = {}
 
     def of(self, release: Release) -> Upstream:
@@ -55,13 +59,22 @@ class WorkerUpstreams:
             return found
         address = release.upstream
         upstream = self._http.get(address)
+        if upstream is None and address.kind == "callable":
+            pipeline = self._pipelines.get(address)
+            if pipeline is None:
+                raise UpstreamError("connect", "the pipeline of this release is not loaded")
+            upstream = self._http[address] = bounded(pipeline, address, self.tally)
         if upstream is None:
-            upstream = self._http[address] = self._connect(address)
+            upstream = self._http[address] = connect(
+                self._transport, address, self._environment, self._clock, self.tally
+            )
         return upstream
 
     def index(self, releases: Iterable[Release]) -> None:
         """Index the knowledge of these releases where that was not done yet."""
         for release in releases:
+            if release.upstream.kind == "callable" and release.upstream not in self._pipelines:
+                self._import(release)
             if release.upstream.kind != "search" or release.knowledge in self._search:
                 continue
             found = []
@@ -79,15 +92,22 @@ class WorkerUpstreams:
         self._search = {key: kept for key, kept in self._search.items() if key in knowledge}
         self._http = {key: kept for key, kept in self._http.items() if key in addresses}
 
-    async def close(self) -> None:
-        await self._session.close()
+        for address in [address for address in self._pipelines if address not in addresses]:
+            self._pipelines.pop(address).stop()
 
-    def _connect(self, address: UpstreamAddress) -> HttpUpstream:
-        """An address without a base URL is OpenAI's own, or what OPENAI_BASE_URL names, with OPENAI_API_KEY."""
-        variable = address.api_key_env
-        if not address.base_url:
-            variable = variable or "OPENAI_API_KEY"
-            address = msgspec.structs.replace(
-                address, base_url=(self._environment("OPENAI_BASE_URL") or OPENAI).rstrip("/")
-            )
-        return HttpUpstream(self._session, address, api_key=self._environment(variable).strip() if variable else "")
+    async def close(self) -> None:
+        for pipeline in self._pipelines.values():
+            pipeline.stop()
+        await self._pool.close()
+
+    def _import(self, release: Release) -> None:
+        address = release.upstream
+        try:
+            function = load(address.function, self._callables)
+        except Unloadable as fault:
+            log.error("%s: %s", release.reference, fault)  # noqa: TRY400
+        else:
+            self._pipelines[address] = PipelineUpstream(function, address, self._clock)
+
+    def _transport(self, address: UpstreamAddress, api_key: str) -> HttpUpstream:
+        return HttpUpstream(self._pool, address, api_key=api_key)

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -18,11 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import uvicorn
 import uvloop
 
 from pilotage import settings
-from pilotage.app.bounded import BoundedHttp
 from pilotage.app.log import start_log
 from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
@@ -30,6 +29,7 @@ from pilotage.clock import Clock, clock_from
 from pilotage.errors import PilotageError, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
+from pilotage.gateway.listener import Listener
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
 from pilotage.spec.route import Route
@@ -39,7 +39,7 @@ from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
 from pilotage.store.workspace import Workspace
-from pilotage.upstream.http import open_session
+from pilotage.upstream.pool import Egress, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,6 @@ POLL_SECONDS = 0.2
 SYNC_EVERY = 5
 """Polls between two syncs of the spool: what power loss may take is about a second of inferences."""
 
-IDLE_SECONDS = 75
 DRAIN_SECONDS = 30
 
 log = logging.getLogger(__name__)
@@ -134,34 +133,26 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
             with store.read() as tx:
                 return tx.blobs.get(digest)
 
-        upstreams = WorkerUpstreams(open_session(), clock, environment=settings.environment, blob=blob)
+        pool = Pool(Egress(*settings.egress()))
+        upstreams = WorkerUpstreams(
+            pool, clock, environment=settings.environment, blob=blob, callables=settings.callables()
+        )
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
         table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))
         await table.refresh()
         gateway = Gateway(door, upstreams, recorder, spool, clock, worker=name)
         stack.push_async_callback(gateway.close)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                gateway,
-                http=BoundedHttp,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=IDLE_SECONDS,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-            )
-        )
+        ending = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, ending.set)
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(_keep(table, spool, server))
-            await server.serve(sockets=[listener])
+            keeping = group.create_task(_keep(table, spool, ending))
+            await Listener(gateway.handle).serve(listener, ending, drain_seconds=DRAIN_SECONDS)
             keeping.cancel()
 
 
-async def _keep(table: Table, spool: Writer, server: uvicorn.Server) -> None:
+async def _keep(table: Table, spool: Writer, ending: asyncio.Event) -> None:
     """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
     parent = os.getppid()
     polls = 0
@@ -174,9 +165,9 @@ async def _keep(table: Table, spool: Writer, server: uvicorn.Server) -> None:
                 await asyncio.to_thread(spool.sync)
             except WorkspaceUnusable as fault:
                 log.error("%s", fault.message)  # noqa: TRY400
-        if os.getppid() != parent and not server.should_exit:
+        if os.getppid() != parent and not ending.is_set():
             log.warning("the parent process is gone; this worker ends")
-            server.should_exit = True
+            ending.set()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -188,8 +179,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
     given = parser.parse_args(arguments)
     os.umask(0o077)
+    # Each request holds two connections; the system's default is meant for programs that `select`.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     start_log(given.log, given.name)
-    # The server raises the signal that ended it again once it has drained; by then nothing is left to be stopped.
+    # Until the loop runs, and once it is done, there is nothing to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     try:

@@ -1,28 +1,28 @@
-"""The gateway as one ASGI application: paths, refusals, figures. No framework: it is the hot path."""
+"""The gateway: paths, refusals, figures. No framework: it is the hot path."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
-from pilotage.gateway.chat import Chat
 from pilotage.gateway.feedback import Commit, FeedbackDoor
 from pilotage.gateway.flags import PATH as _FLAGS
 from pilotage.gateway.flags import Flags
 from pilotage.gateway.metrics import CONTENT_TYPE, Figures
-from pilotage.gateway.wire import ClientGone, Incoming, refused
+from pilotage.gateway.surfaces import surfaces
+from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import CLIENT_GONE
 from pilotage.serving.serve import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from pilotage.gateway.door import Door
     from pilotage.gateway.recorder import Recorder
-    from pilotage.gateway.wire import Receive, Send
     from pilotage.store.base import SpoolWriter
     from pilotage.upstream.base import Upstreams
 
@@ -43,8 +43,10 @@ class Gateway:
         self._clock = clock
         self._figures = Figures(worker)
         self._commit = Commit(spool)
+        server = Server(upstreams, recorder, clock)
+        self._tally = upstreams.tally
         self._paths: dict[str, dict[str, Handler]] = {
-            "/v1/chat/completions": {"POST": Chat(door, Server(upstreams, recorder, clock), clock).handle},
+            **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
             _FLAGS: {"POST": Flags(door, recorder, clock).handle},
             _MODELS: {"GET": self._models},
@@ -53,19 +55,22 @@ class Gateway:
             "/metrics": {"GET": self._metrics},
         }
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive, send)
+    async def handle(self, incoming: Incoming) -> None:
+        """Answer one request. Cancelled, the caller is gone and nobody reads an answer."""
         given = incoming.header(b"x-request-id")
-        incoming.out["x-request-id"] = given if _REQUEST_ID.fullmatch(given) else new_id(self._clock)
-        path = next((folder for folder in _FOLDERS if incoming.path.startswith(folder + "/")), incoming.path)
+        incoming.out["x-request-id"] = given if given and _REQUEST_ID.fullmatch(given) else new_id(self._clock)
+        path = incoming.path
+        if path not in self._paths:
+            path = next((folder for folder in _FOLDERS if path.startswith(folder + "/")), path)
         began = time.monotonic()
         self._figures.in_flight += 1
         try:
             await self._handler(path, incoming)(incoming)
         except RequestError as fault:
             await incoming.refuse(fault)
-        except ClientGone:
-            incoming.status = CLIENT_GONE
+        except asyncio.CancelledError:
+            incoming.status = incoming.status or CLIENT_GONE
+            raise
         finally:
             self._figures.in_flight -= 1
             known = path if path in self._paths else "other"
@@ -118,5 +123,6 @@ class Gateway:
             dropped=self._recorder.dropped,
             routes=len(table.routes) if table else 0,
             blind=len(table.blind) if table else 0,
+            tally=self._tally,
         )
         await incoming.reply(200, text, CONTENT_TYPE)

@@ -1,42 +1,50 @@
-"""`POST /v1/chat/completions`."""
+"""`POST /v1/chat/completions`, and the other surfaces, which come in by the same door and differ in their requests."""
 
 from __future__ import annotations
 
-import asyncio
+import math
 import time
 from typing import TYPE_CHECKING
 
 from pilotage.clock import Clock, new_id
 from pilotage.errors import UpstreamError
-from pilotage.gateway.wire import ClientGone, Incoming
+from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import Exposure
-from pilotage.serving.request import BODY_LIMIT, ChatRequest, parse
-from pilotage.serving.stream import EventStream
+from pilotage.serving.request import BODY_LIMIT, Request
+from pilotage.serving.serve import Whole, answers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pilotage.gateway.door import Admitted, Door
     from pilotage.serving.serve import Server
 
 
 class Chat:
-    def __init__(self, door: Door, server: Server, clock: Clock) -> None:
+    def __init__(self, door: Door, server: Server, clock: Clock, parse: Callable[[bytes], Request]) -> None:
+        self._parse = parse
         self._door = door
         self._server = server
         self._clock = clock
 
     async def handle(self, incoming: Incoming) -> None:
-        """Answer one request; raise RequestError where it is refused, ClientGone where the caller left."""
+        """Answer one request; raise RequestError where it is refused."""
         received = time.monotonic_ns()
         key = self._door.key(incoming)
-        request = parse(await incoming.body(BODY_LIMIT))
+        request = self._parse(await incoming.body(BODY_LIMIT))
         admitted = self._door.admit(incoming, key, request)
+        if not answers(admitted.assignment.release, request):
+            says = (
+                f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
+            )
+            raise refused(400, says, code="unsupported_surface", param="model")
         exposure = self._expose(admitted, received)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
             "x-pilotage-variant": admitted.assignment.release.variant,
         }
-        await self._attended(incoming, exposure, request)
+        await self._answer(incoming, exposure, request)
 
     def _expose(self, admitted: Admitted, received: int) -> Exposure:
         return Exposure(
@@ -50,40 +58,25 @@ class Chat:
             caller=admitted.caller,
         )
 
-    async def _attended(self, incoming: Incoming, exposure: Exposure, request: ChatRequest) -> None:
-        """Answer while watching the connection: a caller that goes away cancels the provider's call."""
-        answered = left = False
-
-        async def watch() -> None:
-            await incoming.gone()
-            if not answered:
-                raise ClientGone
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(watch())
-                await self._answer(incoming, exposure, request)
-                answered = True
-                watcher.cancel()
-        except* ClientGone:
-            left = True
-        if left:
-            # Raised out here, for what is raised within `except*` comes out in a group.
-            raise ClientGone
-
-    async def _answer(self, incoming: Incoming, exposure: Exposure, request: ChatRequest) -> None:
+    async def _answer(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:
         try:
             answer = await self._server.serve(exposure, request)
         except UpstreamError as fault:
-            await incoming.fail(fault)
+            if fault.retry_after:
+                incoming.out["retry-after"] = str(math.ceil(fault.retry_after))
+            await self.fail(incoming, fault)
             return
         if answer.served != exposure.assignment.reference:
             incoming.out |= {"x-pilotage-served": answer.served, "x-pilotage-error": answer.error}
-        if not isinstance(answer, EventStream):
+        if isinstance(answer, Whole):
             await incoming.reply(answer.status, answer.body, answer.content_type)
             return
         async with answer:
             incoming.out["cache-control"] = "no-cache"
-            await incoming.start(answer.status, f"{answer.content_type}; charset=utf-8")
+            await incoming.start(answer.status, answer.content_type)
             async for piece in answer.events():
                 await incoming.write(piece, last=answer.last)
+
+    async def fail(self, incoming: Incoming, fault: UpstreamError) -> None:
+        """Say that every release in the chain failed."""
+        await incoming.fail(fault)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pilotage.upstream.tally import Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -12,7 +16,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 class Figures:
     def __init__(self, worker: str) -> None:
         self._worker = worker
-        self._requests: Counter[tuple[str, int]] = Counter()
+        self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._buckets: dict[str, list[int]] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self.in_flight = 0
@@ -20,11 +24,13 @@ class Figures:
     def seen(self, path: str, status: int, seconds: float) -> None:
         """Count one answered request of a known path."""
         self._requests[path, status] += 1
-        buckets = self._buckets.setdefault(path, [0] * (len(_BUCKETS) + 1))
+        buckets = self._buckets.get(path)
+        if buckets is None:
+            buckets = self._buckets[path] = [0] * (len(_BUCKETS) + 1)
         buckets[bisect_left(_BUCKETS, seconds)] += 1
         self._seconds[path] += seconds
 
-    def text(self, *, lost: int, dropped: int, routes: int, blind: int) -> bytes:
+    def text(self, *, lost: int, dropped: int, routes: int, blind: int, tally: Tally) -> bytes:
         worker = f'worker="{self._worker}"'
         lines = _head("pilotage_requests_total", "counter", "Requests answered, by path and status.")
         lines += [
@@ -46,6 +52,12 @@ class Figures:
             ("pilotage_events_lost_total", "counter", "Events that could not be recorded.", lost),
             ("pilotage_texts_dropped_total", "counter", "Texts that could not be kept.", dropped),
             ("pilotage_use_cases", "gauge", "Use cases in the routing table.", routes),
+            ("pilotage_upstream_calls", "gauge", "Calls under way at upstreams with a bound.", tally.asked),
+            ("pilotage_upstream_waiting", "gauge", "Requests that wait for one of these to end.", tally.waiting),
+            ("pilotage_upstream_turned_away_total", "counter", "Requests that found no room there.", tally.turned_away),
+            ("pilotage_upstream_retries_total", "counter", "Requests sent to a provider again.", tally.retried),
+            ("pilotage_breakers_opened_total", "counter", "Times that a release was asked no more.", tally.opened),
+            ("pilotage_breakers_open", "gauge", "Releases that are not asked now.", tally.open),
             ("pilotage_rollouts_blind", "gauge", "Rollouts whose controller is not heard of.", blind),
         ):
             lines += [*_head(name, kind, says), f"{name}{{{worker}}} {value}"]

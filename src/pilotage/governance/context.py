@@ -10,6 +10,8 @@ import msgspec
 from pilotage.errors import Denied
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pilotage.access import Actor, Role
     from pilotage.clock import Clock
     from pilotage.store.base import Store
@@ -19,10 +21,17 @@ Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 """What people write into a command: reasons, and names of things."""
 
 
+def _nothing_set(_: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
+    """`environment` gives a variable's value, such as OPENAI_BASE_URL's, or an empty string."""
+
     store: Store
     clock: Clock
+    environment: Callable[[str], str] = _nothing_set
 
 
 def require(actor: Actor, roles: tuple[Role, ...], use_case: str = "") -> None:

@@ -55,7 +55,7 @@ def apply(context: Context, actor: Actor, arguments: Apply) -> dict[str, Any]:
     require(actor, (Role.OPERATE,), spec.name)
     now = context.clock.now()
     contents = snapshot.files(spec, folder)
-    releases = snapshot.releases(spec, folder)
+    releases = snapshot.releases(spec, folder, context.environment)
     with context.store.write() as tx:
         files = {path: tx.blobs.put(data) for path, data in contents.items()}
         registered = Registered(

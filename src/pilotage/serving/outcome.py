@@ -9,7 +9,7 @@ import msgspec
 
 from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, Started
-from pilotage.serving.request import ChatRequest
+from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
 from pilotage.spec.route import Route
 from pilotage.store.base import PlainText
@@ -47,7 +47,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome:
     """Gathers one request's facts; `finish` records them, the first time it is called."""
 
-    def __init__(self, exposure: Exposure, request: ChatRequest, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, exposure: Exposure, request: Request, recorder: Recorder, clock: Clock) -> None:
         self._exposure = exposure
         self._request = request
         self._recorder = recorder
@@ -67,7 +67,7 @@ class Outcome:
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
         at = self._clock.now()
-        patience = sum(release.upstream.total_timeout for release in chain) + _GRACE
+        patience = sum(_patience(release) for release in chain) + _GRACE
         # Timeouts are real time, but the deadline is compared with the clock of the records.
         rate = self._clock.rate if isinstance(self._clock, ScaledClock) else 1
         exposure, assignment = self._exposure, self._exposure.assignment
@@ -85,6 +85,7 @@ class Outcome:
                 share=assignment.share,
                 generation=assignment.generation,
                 source=exposure.source,
+                surface=self._request.surface,
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
@@ -105,17 +106,33 @@ class Outcome:
         self._first_byte = self._elapsed()
 
     def read(self, part: Completion) -> None:
-        """Take in a completion, or the next chunk of one."""
+        """Take in a chat completion, or the next chunk of one."""
         if part.model:
-            self._model = part.model[:_LONGEST_NAME]
+            self.named(part.model)
         if part.usage is not None:
-            self._usage = (_tokens(part.usage.prompt_tokens), _tokens(part.usage.completion_tokens))
+            self.count(part.usage.prompt_tokens, part.usage.completion_tokens)
         for choice in part.choices or ():
             if choice.finish_reason:
-                self.finish_reason = choice.finish_reason[:_LONGEST_NAME]
+                self.ended(choice.finish_reason)
             said = choice.delta or choice.message
-            if self._keeps_text and choice.index == 0 and said is not None and isinstance(said.content, str):
-                self._reply.append(said.content)
+            if choice.index == 0 and said is not None and isinstance(said.content, str):
+                self.say(said.content)
+
+    def named(self, model: str) -> None:
+        """Note which model the provider says has answered."""
+        self._model = model[:_LONGEST_NAME]
+
+    def count(self, tokens_in: int | None, tokens_out: int | None) -> None:
+        self._usage = (_tokens(tokens_in), _tokens(tokens_out))
+
+    def ended(self, reason: str) -> None:
+        """Note why the model stopped, in the surface's own word."""
+        self.finish_reason = reason[:_LONGEST_NAME]
+
+    def say(self, text: str) -> None:
+        """Note text of the reply, for where texts are kept."""
+        if self._keeps_text:
+            self._reply.append(text)
 
     def finish(self, status: int, *, cancelled: bool = False) -> None:
         """Record how it ended. Called before the last bytes go out; later calls do nothing."""
@@ -166,6 +183,13 @@ class Outcome:
             request=self._request.transcript,
             reply="".join(self._reply),
         )
+
+
+def _patience(release: Release) -> int:
+    """Return the longest that a release may be waited for."""
+    address = release.upstream
+    waits = (address.retries + 1) * address.wait_timeout if address.max_concurrent else 0
+    return (address.retries + 1) * address.total_timeout + address.retries * address.retry_wait + waits
 
 
 def _tokens(said: int | None) -> int:

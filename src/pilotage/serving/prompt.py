@@ -11,7 +11,7 @@ from pilotage.errors import UpstreamError
 from pilotage.spec.prompt import environment
 
 if TYPE_CHECKING:
-    from pilotage.serving.request import ChatRequest
+    from pilotage.serving.request import Request
     from pilotage.spec.release import Release
 
 _ENVIRONMENT = environment()
@@ -22,7 +22,7 @@ def _compiled(text: str) -> jinja2.Template:
     return _ENVIRONMENT.from_string(text)
 
 
-def render(release: Release, request: ChatRequest) -> str:
+def render(release: Release, request: Request) -> str:
     """Return the release's system message for this request, or an empty string where it has none.
 
     A template that does not render is the release's own fault: UpstreamError of kind `prompt`.

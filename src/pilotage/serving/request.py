@@ -1,57 +1,96 @@
-"""A chat request as the caller sent it: checked where Pilotage relies on it, otherwise passed through."""
+"""A request as the caller sent it, whatever it asks for: checked where Pilotage relies on it, otherwise passed through."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from pilotage.errors import RequestError
-from pilotage.upstream.chat import text_of
+from pilotage.upstream.quirks import adapt
+
+if TYPE_CHECKING:
+    from pilotage.serving.outcome import Outcome
+    from pilotage.serving.relay import Relay
+    from pilotage.spec.release import Release
+    from pilotage.upstream.base import Answer
 
 BODY_LIMIT = 4 << 20
 DEPTH_LIMIT = 64
+
+_BOUNDS = frozenset({"max_tokens", "max_completion_tokens"})
 
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`body` is the whole request, unknown fields included. `user` is what it says about who asks, if anything."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """`body` is the whole request in its provider's form, unknown fields included.
+
+    `user` is what it says about who asks, if anything. What is asked for is its own class: `surface` names it in records,
+    `path` is where a provider takes it, and `chats` says whether whatever answers chats can answer it.
+    """
+
+    surface: ClassVar[str]
+    path: ClassVar[str]
+    chats: ClassVar[bool] = False
+    answer_limit: ClassVar[int] = 16 << 20
+    """Bytes of a unary answer."""
 
     body: dict[str, Any]
     model: str
-    messages: list[dict[str, Any]]
     stream: bool
-    wants_usage: bool
     user: str
 
     @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Return the conversation, where there is one: what a prompt's template sees."""
+        return []
+
+    @property
     def question(self) -> str:
-        """Return the text of the last message of the user, or an empty string."""
-        return next((text_of(m.get("content")) for m in reversed(self.messages) if m["role"] == "user"), "")
+        """Return what was asked last, or an empty string."""
+        return ""
 
     @property
     def opening(self) -> str:
         """Return the text of the user's first message: what tells one conversation from another."""
-        return next((text_of(m.get("content")) for m in self.messages if m["role"] == "user"), "")
+        return ""
 
     @property
     def transcript(self) -> str:
-        """Return the messages as people read them, for retained texts."""
-        return "\n\n".join(f"{m['role']}: {text_of(m.get('content'))}" for m in self.messages)
+        """Return what was asked as people read it, for retained texts."""
+        return ""
+
+    def outgoing(self, release: Release) -> dict[str, Any]:
+        """Return what goes to the release's provider, in its own names; the variant's fixed parameters win."""
+        address, fixed = release.upstream, release.parameters
+        given = adapt(self.body, address, chat=self.chats)
+        if self.chats and not _BOUNDS.isdisjoint(fixed):
+            # One thing by two names: the caller's other one must not stand beside the variant's.
+            given = {name: value for name, value in given.items() if name not in _BOUNDS}
+        return {**given, **adapt(fixed, address, chat=self.chats), "model": release.model}
+
+    def whole(self, reply: bytes, content_type: str, outcome: Outcome) -> tuple[bytes, str]:
+        """Return a unary answer and its content type as the caller gets them; raise UpstreamError where it is none."""
+        raise NotImplementedError
+
+    def relay(self, answer: Answer, outcome: Outcome, reference: str) -> Relay | None:
+        """Return what passes a streamed answer on, or None for a unary one, which is all that some surfaces have."""
+        del answer, outcome, reference
+        return None
 
 
 def decode(data: bytes) -> Any:
     """Return the JSON value; raise RequestError where it is none or nests deeper than the limit."""
     if too_deep(data):
-        raise _faulty(f"the body nests deeper than {DEPTH_LIMIT} levels", code="too_deep")
+        raise faulty(f"the body nests deeper than {DEPTH_LIMIT} levels", code="too_deep")
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise _faulty(f"the body is not JSON: {fault}", code="invalid_json") from None
+        raise faulty(f"the body is not JSON: {fault}", code="invalid_json") from None
     except RecursionError:
-        raise _faulty(f"the body nests deeper than {DEPTH_LIMIT} levels", code="too_deep") from None
+        raise faulty(f"the body nests deeper than {DEPTH_LIMIT} levels", code="too_deep") from None
 
 
 def too_deep(data: bytes, limit: int = DEPTH_LIMIT) -> bool:
@@ -78,60 +117,24 @@ def _without_strings(data: bytes) -> bytes:
     return b"".join(data.split(b'"')[::2])
 
 
-def parse(data: bytes) -> ChatRequest:
-    """Return the request; raise RequestError that names the field at fault in `param`."""
+def fields(data: bytes) -> tuple[dict[str, Any], str, bool, str]:
+    """Return body, model, whether it streams, and who asks; raise RequestError that names the field at fault in `param`."""
     body = decode(data)
     if not isinstance(body, dict):
-        raise _faulty(f"the body is {_kind(body)}; it must be an object with model and messages")
+        raise faulty(f"the body is {kind_of(body)}; it must be an object with model")
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise _wrong("model", model, "a use case's name as text")
+        raise wrong("model", model, "a use case's name as text")
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise _wrong("stream", stream, "true or false")
-    options = body.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise _wrong("stream_options", options, "an object")
-    wants_usage = (options or {}).get("include_usage")
-    if wants_usage is not None and not isinstance(wants_usage, bool):
-        raise _wrong("stream_options.include_usage", wants_usage, "true or false")
+        raise wrong("stream", stream, "true or false")
     for name in ("safety_identifier", "user"):
         if body.get(name) is not None and not isinstance(body[name], str):
-            raise _wrong(name, body[name], "text")
-    return ChatRequest(
-        body=body,
-        model=model,
-        messages=_messages(body.get("messages")),
-        stream=bool(stream),
-        wants_usage=bool(wants_usage),
-        user=body.get("safety_identifier") or body.get("user") or "",
-    )
+            raise wrong(name, body[name], "text")
+    return body, model, bool(stream), body.get("safety_identifier") or body.get("user") or ""
 
 
-def _messages(messages: object) -> list[dict[str, Any]]:
-    if not isinstance(messages, list):
-        raise _wrong("messages", messages, "a list of messages")
-    if not messages:
-        raise _faulty("messages is empty; send at least one message", param="messages", code="empty_messages")
-    for position, message in enumerate(messages):
-        where = f"messages[{position}]"
-        if not isinstance(message, dict):
-            raise _wrong(where, message, "an object with role and content")
-        role = message.get("role")
-        if not isinstance(role, str) or not role:
-            raise _wrong(f"{where}.role", role, "text such as 'user'")
-        content = message.get("content")
-        if content is None or isinstance(content, str):
-            continue
-        if not isinstance(content, list):
-            raise _wrong(f"{where}.content", content, "text, or a list of parts")
-        for number, part in enumerate(content):
-            if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-                raise _wrong(f"{where}.content[{number}]", part, "an object with a type")
-    return messages
-
-
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     match value:
         case None:
             return "missing or null"
@@ -147,9 +150,9 @@ def _kind(value: object) -> str:
             return "an object"
 
 
-def _wrong(param: str, value: object, right: str) -> RequestError:
-    return _faulty(f"{param} is {_kind(value)}; it must be {right}", param=param, code="invalid_type")
+def wrong(param: str, value: object, right: str) -> RequestError:
+    return faulty(f"{param} is {kind_of(value)}; it must be {right}", param=param, code="invalid_type")
 
 
-def _faulty(message: str, *, param: str | None = None, code: str = "invalid_request") -> RequestError:
+def faulty(message: str, *, param: str | None = None, code: str = "invalid_request") -> RequestError:
     return RequestError(400, message, code=code, param=param)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 import traceback
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from pilotage.errors import UpstreamError
+from pilotage.serving.breaker import Breakers
 from pilotage.serving.call import prepare
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
-from pilotage.serving.stream import EventStream
-from pilotage.upstream.chat import UNREADABLE, Completion
+from pilotage.serving.retry import pause
 
 if TYPE_CHECKING:
     from pilotage.clock import Clock
-    from pilotage.serving.request import ChatRequest
+    from pilotage.serving.relay import Relay
+    from pilotage.serving.request import Request
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Answer, Upstreams
 
 log = logging.getLogger(__name__)
-
-ANSWER_LIMIT = 16 << 20
-_COMPLETION = msgspec.json.Decoder(Completion)
 
 
 class Whole(NamedTuple):
@@ -44,32 +43,27 @@ class Server:
         self._upstreams = upstreams
         self._recorder = recorder
         self._clock = clock
+        self._tally = upstreams.tally
+        self._breakers = Breakers(time.monotonic, self._tally)
+        self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
-    async def serve(self, exposure: Exposure, request: ChatRequest) -> Whole | EventStream:
+    async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
         """Return the answer of the first release in the chain that gives one.
 
         Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
         """
-        chain = _chain(exposure)
+        chain = _chain(exposure, request)
         outcome = Outcome(exposure, request, self._recorder, self._clock)
         outcome.start([release for _, release in chain])
         first: UpstreamError | None = None
         try:
             for reference, release in chain:
-                outcome.attempt()
-                try:
-                    return await self._answer(exposure, request, outcome, reference, release)
-                except UpstreamError as raised:
-                    fault = raised
-                except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
-                    # Its text may repeat what the caller wrote; its kind and place do not.
-                    where = traceback.extract_tb(raised.__traceback__)[-1]
-                    kind = type(raised).__name__
-                    log.error("%s: %s in %s, line %s", reference, kind, where.name, where.lineno)  # noqa: TRY400
-                    fault = UpstreamError("internal", f"this release could not be served ({kind})", status=500)
-                log.warning("%s failed (%s): %s %s", reference, fault.kind, fault.message, fault.hint)
-                outcome.failed(reference, fault.kind)
-                first = first or fault
+                answer = await self._asked(exposure, request, outcome, reference, release)
+                if not isinstance(answer, UpstreamError):
+                    return answer
+                log.warning("%s failed (%s): %s %s", reference, answer.kind, answer.message, answer.hint)
+                outcome.failed(reference, answer.kind)
+                first = first or answer
         except BaseException:
             outcome.finish(CLIENT_GONE, cancelled=True)
             raise
@@ -77,51 +71,91 @@ class Server:
         outcome.finish(first.status)
         raise first
 
+    async def _asked(
+        self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
+    ) -> Whole | Relay | UpstreamError:
+        """Return a release's answer, or the fault of the last attempt to get one."""
+        tried = 0
+        fault: UpstreamError | None = None
+        while True:
+            kind: str | None = None
+            breaker = None
+            try:
+                breaker = self._breakers.check(reference, release.upstream)
+                outcome.attempt()
+                tried += 1
+                answer = await self._answer(exposure, request, outcome, reference, release)
+                kind = ""
+            except UpstreamError as raised:
+                if raised.kind == "open" and fault is not None:
+                    # The last attempt opened it; what that attempt met with is what there is to say.
+                    return fault
+                # What the provider refuses says that it answers.
+                fault, kind = raised, raised.kind if raised.status >= 500 else ""
+            except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
+                # Its text may repeat what the caller wrote; its kind and place do not.
+                where = traceback.extract_tb(raised.__traceback__)[-1]
+                name = type(raised).__name__
+                log.error("%s: %s in %s, line %s", reference, name, where.name, where.lineno)  # noqa: TRY400
+                fault = UpstreamError("internal", f"this release could not be served ({name})", status=500)
+                kind = fault.kind
+            else:
+                return answer
+            finally:
+                self._breakers.told(reference, breaker, kind)
+            wait = pause(fault, tried, release.upstream, self._chance)
+            if wait is None:
+                return fault
+            self._tally.retried += 1
+            log.info("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            await asyncio.sleep(wait)
+
     async def _answer(
-        self, exposure: Exposure, request: ChatRequest, outcome: Outcome, reference: str, release: Release
-    ) -> Whole | EventStream:
+        self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
+    ) -> Whole | Relay:
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         answer = await self._upstreams.of(release).send(call)
         handed_on = False
         try:
-            if request.stream:
-                stream = EventStream(answer, outcome, reference, wants_usage=request.wants_usage)
-                await stream.open()
+            relay = request.relay(answer, outcome, reference)
+            if relay is not None:
+                await relay.open()
                 outcome.answering(reference, release)
                 handed_on = True
-                return stream
-            body, completion = await _whole(answer)
+                return relay
+            body, content_type = request.whole(await _whole(answer, request.answer_limit), answer.content_type, outcome)
         finally:
             if not handed_on:
                 await answer.close()
         outcome.answering(reference, release)
-        outcome.read(completion)
         outcome.finish(answer.status)
-        return Whole(reference, answer.status, "application/json", body, outcome.error)
+        return Whole(reference, answer.status, content_type, body, outcome.error)
 
 
-def _chain(exposure: Exposure) -> list[tuple[str, Release]]:
-    """Return the assigned release, then its fallbacks as far as they are known."""
+def answers(release: Release, request: Request) -> bool:
+    """Return whether a release can answer this at all: search, and providers that speak no OpenAI, only chat."""
+    return request.chats or release.upstream.kind == "openai"
+
+
+def _chain(exposure: Exposure, request: Request) -> list[tuple[str, Release]]:
+    """Return the assigned release, then its fallbacks as far as they are known and answer what is asked."""
     assigned = exposure.assignment
+    if not assigned.release.fallbacks:
+        return [(assigned.reference, assigned.release)]
     releases = exposure.route.releases
     return [(assigned.reference, assigned.release)] + [
         (reference, releases[reference])
         for reference in assigned.release.fallbacks
-        if reference in releases and reference != assigned.reference
+        if reference in releases and reference != assigned.reference and answers(releases[reference], request)
     ]
 
 
-async def _whole(answer: Answer) -> tuple[bytes, Completion]:
-    """Read a unary answer; raise UpstreamError where it is no chat completion."""
-    body = bytearray()
-    async for chunk in answer.chunks():
-        body += chunk
-        if len(body) > ANSWER_LIMIT:
-            raise UpstreamError("protocol", f"the provider's answer is larger than {ANSWER_LIMIT >> 20} MB")
-    try:
-        completion = _COMPLETION.decode(body)
-    except UNREADABLE:
-        raise UpstreamError("protocol", "the provider's answer is not a chat completion") from None
-    if not completion.choices:
-        raise UpstreamError("protocol", "the provider's answer is not a chat completion")
-    return bytes(body), completion
+async def _whole(answer: Answer, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in answer.chunks():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise UpstreamError("protocol", f"the provider's answer is larger than {limit >> 20} MB")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

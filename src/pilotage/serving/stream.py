@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pilotage.errors import UpstreamError
-from pilotage.serving.fault import as_error
-from pilotage.serving.sse import DONE, Splitter, data_of, event
-from pilotage.upstream.chat import UNREADABLE, Completion
+from pilotage.upstream.sse import Splitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,8 +19,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/event-stream"
-_CHUNK = msgspec.json.Decoder(Completion)
 _TAIL_SECONDS = 0.1
+
+
+class Form(Protocol):
+    """How the events of one surface are read, and what the caller hears of them. One stream each."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether an answer began: from then on, no fallback takes over."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is whole."""
+
+    def take(self, found: bytes) -> bytes:
+        """Return what goes out for one event; raise UpstreamError where it is none of this form, or an error."""
+
+    def take_all(self, chunk: bytes) -> bytes:
+        """Return what goes out for a chunk of whole events that hold nothing unusual; b"" where each must be looked at.
+
+        Then nothing was taken in yet.
+        """
+
+    def end(self) -> bytes:
+        """The provider closed the stream: return what is left to say, or raise UpstreamError where it was not whole."""
+
+    def fault(self, fault: UpstreamError) -> bytes:
+        """Return how the caller is told that the answer broke off."""
 
 
 class EventStream:
@@ -34,18 +56,17 @@ class EventStream:
     """
 
     status = 200
-    content_type = CONTENT_TYPE
+    content_type = f"{CONTENT_TYPE}; charset=utf-8"
 
-    def __init__(self, answer: Answer, outcome: Outcome, reference: str, *, wants_usage: bool) -> None:
+    def __init__(self, answer: Answer, outcome: Outcome, reference: str, form: Form) -> None:
         self._answer = answer
         self._outcome = outcome
         self.served, self.error = reference, outcome.error
-        self._wants_usage = wants_usage
+        self._form = form
         self._chunks = answer.chunks()
         self._splitter = Splitter()
         self._pending = b""
         self._fault: UpstreamError | None = None
-        self._begun = self._done = False
         self.last = False
 
     async def open(self) -> None:
@@ -55,9 +76,9 @@ class EventStream:
                 "protocol",
                 f"the provider answered {self._answer.content_type or 'no content type'}, not {CONTENT_TYPE}",
             )
-        while not self._begun:
+        while not self._form.begun:
             await self._advance()
-            if self._fault is not None and not self._begun:
+            if self._fault is not None and not self._form.begun:
                 raise self._fault
 
     async def __aenter__(self) -> Self:
@@ -70,14 +91,14 @@ class EventStream:
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield what goes out, whole events at a time, within `async with`."""
-        while not (self._done or self._fault):
+        while not (self._form.done or self._fault):
             if self._pending:
                 yield self._take()
             await self._advance()
         ending = self._take()
         if self._fault is not None:
             self._outcome.failed(self.served, self._fault.kind)
-            ending += event(msgspec.json.encode(as_error(self._fault)))
+            ending += self._form.fault(self._fault)
         self._outcome.finish(self.status)
         self.last = True
         yield ending
@@ -95,43 +116,20 @@ class EventStream:
             if chunk is None:
                 self._end()
                 return
+            if self._splitter.empty and (whole := self._form.take_all(chunk)):
+                self._pending += whole
+                return
             for found in self._splitter.feed(chunk):
-                self._read(found)
-                if self._done:
+                self._pending += self._form.take(found)
+                if self._form.done:
                     return
         except UpstreamError as fault:
             self._fault = fault
 
-    def _read(self, found: bytes) -> None:
-        data = data_of(found)
-        if data is None:
-            self._pending += found
-            return
-        if data == DONE:
-            if not self._begun:
-                raise UpstreamError("protocol", "the provider's stream holds no answer")
-            self._done = True
-            self._pending += found
-            return
-        try:
-            part = _CHUNK.decode(data)
-        except UNREADABLE:
-            raise UpstreamError("protocol", "the provider's stream holds something other than chat chunks") from None
-        if part.error is not None:
-            raise UpstreamError("broken", "the provider reported an error within its stream", body=data)
-        if part.choices is None:
-            raise UpstreamError("protocol", "the provider's stream holds something other than chat chunks")
-        self._begun = True
-        self._outcome.read(part)
-        if part.choices or part.usage is None or self._wants_usage:
-            self._pending += found
-
     def _end(self) -> None:
-        """The provider closed the stream without saying [DONE]: whole only where it had given its reason to finish."""
-        if self._splitter.rest or not self._outcome.finish_reason:
-            raise UpstreamError("broken", "the provider's stream ended before its answer did")
-        self._done = True
-        self._pending += event(DONE)
+        if self._splitter.rest:
+            raise UpstreamError("broken", "the provider's stream ended within an event")
+        self._pending += self._form.end()
 
     async def _drain(self) -> None:
         """After [DONE] only the end marker is left; wait for it shortly, so that the connection can be used again."""

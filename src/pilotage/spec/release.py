@@ -8,15 +8,38 @@ from typing import Any
 import msgspec
 
 
-class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where and how a release is served; timeouts in microseconds. `kind` is `openai` or `search`."""
+class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
+    """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, `search` or `callable`.
+
+    `function` is the pipeline of a `callable`, and `version` what its team calls the code behind it.
+
+    A bound of 0 is none, and `idle_timeout` 0 is `first_byte_timeout`: what releases had that were made before.
+    `auth` is `bearer` or the header that takes the bare key; `headers`, `renames` and `drops` say what is peculiar to
+    the provider there (providers.toml). Pairs instead of tables, for addresses are compared and looked up.
+    """
 
     kind: str
+    provider: str = ""
+    function: str = ""
+    version: str = ""
     base_url: str = ""
     api_key_env: str = ""
+    auth: str = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    drops: tuple[str, ...] = ()
+    stream_usage: bool = True
     connect_timeout: int = 5_000_000
     first_byte_timeout: int = 60_000_000
+    idle_timeout: int = 0
     total_timeout: int = 300_000_000
+    retries: int = 0
+    retry_wait: int = 2_000_000
+    breaker_failures: int = 0
+    breaker_pause: int = 10_000_000
+    max_concurrent: int = 0
+    max_waiting: int = 100
+    wait_timeout: int = 5_000_000
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

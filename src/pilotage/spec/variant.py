@@ -18,6 +18,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,120}_API_KEY")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _SERVED = {
     "model": "write it as the variant's own model",
     "messages": "messages are the client's, and the system message comes from prompt",
@@ -26,24 +27,48 @@ _SERVED = {
 
 
 class Upstream(Strict):
-    """Where a model is served: any OpenAI-compatible base URL."""
+    """Where a model is served: a provider that Pilotage knows, or any base URL that speaks a protocol it knows."""
 
-    kind: Literal["openai"] = "openai"
-    """The protocol spoken there."""
-    base_url: str = "https://api.openai.com/v1"
-    """Up to and including the version, such as http://127.0.0.1:8000/v1."""
+    provider: str = ""
+    """Who serves there, such as 'mistral' (docs/providers.md): its address, its key's variable, and what it does differently."""
+    callable: str = ""
+    """A pipeline of one's own in a provider's place: an async Python function, as 'package.module:function' (docs/providers.md)."""
+    version: str = ""
+    """What the pipeline's code is called; a new one makes a new release, for code is not in the digest."""
+    kind: Literal["openai", "anthropic"] = "openai"
+    """The protocol spoken at `base_url`, where no provider says it."""
+    base_url: str = ""
+    """Up to and including the version, such as http://127.0.0.1:8000/v1; needed where the provider has no address of its own."""
     api_key_env: str = ""
-    """The environment variable that holds the key, ending in _API_KEY; the key itself never stands in a file."""
+    """The environment variable that holds the key, ending in _API_KEY, in place of the provider's; the key itself never stands in a file."""
     connect_timeout: Duration = 5_000_000
     """How long a connection may take."""
     first_byte_timeout: Duration = 60_000_000
     """How long until the first byte of the answer."""
+    idle_timeout: Duration = 0
+    """The longest silence within an answer; 0 is as long as `first_byte_timeout`."""
     total_timeout: Duration = 300_000_000
     """How long the whole answer may take."""
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """How often a request is sent again where the provider cannot be reached, is overloaded or fails, before its first byte."""
+    retry_wait: Duration = 2_000_000
+    """The longest pause before that; a provider that asks for a longer one (retry-after) is not asked again."""
+    breaker_failures: Annotated[int, Field(ge=0, le=1_000)] = 5
+    """Failures within ten to twenty seconds, half of a release's requests at least, after which it is not asked for a while; 0 is never."""
+    breaker_pause: Duration = 10_000_000
+    """For how long; then one request finds out whether it answers again."""
+    max_concurrent: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """The most requests that each worker has under way here; 0 is without bound."""
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """The most requests that wait for one of these to end; others are turned away at once."""
+    wait_timeout: Duration = 5_000_000
+    """How long they wait."""
 
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str) -> str:
+        if not value:
+            return value
         try:
             parts = urlsplit(value)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -59,6 +84,14 @@ class Upstream(Strict):
             msg = "a base URL ends with its path; remove the part after ? or #"
             raise ValueError(msg)
         return value.rstrip("/")
+
+    @field_validator("callable")
+    @classmethod
+    def _function(cls, value: str) -> str:
+        if value and not _FUNCTION.fullmatch(value):
+            msg = "name a function as 'package.module:function'"
+            raise ValueError(msg)
+        return value
 
     @field_validator("api_key_env")
     @classmethod
@@ -86,7 +119,7 @@ class Variant(Strict):
     """One way to serve: a model with its prompt and parameters, or search over the knowledge files."""
 
     upstream: Name
-    """'search' (ranked retrieval over `knowledge`, no model), 'openai' (OPENAI_BASE_URL, OPENAI_API_KEY), or a name from [upstreams]."""
+    """'search' (ranked retrieval over `knowledge`, no model), 'openai' (OPENAI_BASE_URL as it is when this file is applied, OPENAI_API_KEY), or a name from [upstreams]."""
     model: str = ""
     """The model's name at the provider."""
     prompt: str = ""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from pilotage.spec.release import Release
+    from pilotage.upstream.tally import Tally
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,8 @@ class Upstream(Protocol):
 
 class Upstreams(Protocol):
     """Makes and keeps the upstream of a release; made in `app`, where adapters are named."""
+
+    tally: Tally
 
     def of(self, release: Release) -> Upstream: ...
     def retain(self, releases: Mapping[str, Release]) -> None:

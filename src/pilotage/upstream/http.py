@@ -1,140 +1,151 @@
-"""A provider behind HTTP, in OpenAI's protocol: one pooled session a worker, nothing held back.
+"""A provider behind HTTP, in OpenAI's protocol: pooled connections, nothing held back.
 
-Redirects are not followed and proxies named in the environment are not used: a prompt goes to the address in the
-use case's file or nowhere. Certificates are checked against the system's trust store.
+Redirects are not followed: a prompt goes to the address in the use case's file or nowhere. Certificates are checked
+against the system's trust store. A proxy sees only which host is called.
 """
 
 from __future__ import annotations
 
-import ssl
-from typing import TYPE_CHECKING, Any
-
-import aiohttp
+import asyncio
+from typing import TYPE_CHECKING, Self
 
 from pilotage.clock import SECOND
 from pilotage.errors import UpstreamError
+from pilotage.upstream.fault import fault
+from pilotage.upstream.origin import Origin, split
+from pilotage.upstream.retry_after import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Mapping
 
     from pilotage.spec.release import UpstreamAddress
     from pilotage.upstream.base import Call
+    from pilotage.upstream.connection import Connection
+    from pilotage.upstream.pool import Pool
 
 ERROR_BODY_LIMIT = 64 << 10
-
-# Closed by us before the servers that are known to close at five seconds: a request on a connection that its server is
-# just closing would look like a fault of the release.
-IDLE_SECONDS = 4
-
-_STALE_AT_MOST = 2
-"""Pooled connections that one request may find closed before it is sent on whatever comes next."""
 
 _PASSED_ON = frozenset({400, 409, 413, 415, 422, 429})
 
 
-async def _note_reuse(_: aiohttp.ClientSession, context: Any, __: aiohttp.TraceConnectionReuseconnParams) -> None:
-    context.trace_request_ctx.append(True)
-
-
-def open_session() -> aiohttp.ClientSession:
-    """Return the session that every HTTP upstream of one process shares; needs a running loop."""
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(_note_reuse)
-    connector = aiohttp.TCPConnector(
-        limit=0, ssl=ssl.create_default_context(), keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=10
-    )
-    return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, trace_configs=[trace]
-    )
-
-
 class HttpAnswer:
-    def __init__(self, response: aiohttp.ClientResponse, host: str) -> None:
-        self._response = response
-        self._host = host
+    def __init__(self, pool: Pool, origin: Origin, connection: Connection) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._connection: Connection | None = connection
+        self.status = connection.status
+        self.content_type = ""
+        self.compressed = False
+        self.retry_after = ""
+        for name, value in connection.headers:
+            if name == b"content-type":
+                self.content_type = value.split(b";", 1)[0].strip().lower().decode("latin-1")
+            elif name == b"retry-after":
+                self.retry_after = value.decode("latin-1")
+            elif name == b"content-encoding":
+                self.compressed = value.strip().lower() not in (b"", b"identity")
 
-    @property
-    def status(self) -> int:
-        return self._response.status
+    def chunks(self) -> Self:
+        return self
 
-    @property
-    def content_type(self) -> str:
-        return self._response.content_type
+    def __aiter__(self) -> Self:
+        return self
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except TimeoutError:
-            raise _fault(self._host, "timeout", "the provider fell silent within its answer", status=504) from None
-        except aiohttp.ClientError as fault:
-            raise _fault(self._host, "broken", "the provider broke off its answer", fault) from None
+    async def __anext__(self) -> bytes:
+        if self._connection is None:
+            raise StopAsyncIteration
+        piece = await self._connection.read()
+        if not piece:
+            await self.close()
+            raise StopAsyncIteration
+        return piece
 
     async def close(self) -> None:
-        # A connection whose answer was read to its end is in the pool again already; closing it then does nothing.
-        self._response.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give(self._origin, connection)
 
 
 class HttpUpstream:
-    """One address. The silence that `first_byte_timeout` allows before the answer is also allowed within it."""
+    """One address. The silence that is borne before an answer is also borne within it, unless `idle_timeout` says else."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: UpstreamAddress, *, api_key: str = "") -> None:
-        self._session = session
+    def __init__(self, pool: Pool, address: UpstreamAddress, *, api_key: str = "") -> None:
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
         self._base_url = address.base_url.rstrip("/")
-        self._host = self._base_url.partition("://")[2].partition("/")[0]
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "pilotage"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
-        self._timeout = aiohttp.ClientTimeout(
-            total=address.total_timeout / SECOND,
-            connect=address.connect_timeout / SECOND,
-            sock_read=address.first_byte_timeout / SECOND,
-        )
+        self._connect = address.connect_timeout / SECOND
+        self._quiet = address.first_byte_timeout / SECOND
+        self._idle = (address.idle_timeout or address.first_byte_timeout) / SECOND
+        self._total = address.total_timeout / SECOND
+        self._heads: dict[tuple[str, bool], tuple[Origin, bytes]] = {}
 
     async def send(self, call: Call) -> HttpAnswer:
-        for _ in range(_STALE_AT_MOST):
-            reused: list[bool] = []
+        origin, head = self._head(call)
+        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (head, _lines(call.headers), len(call.body), call.body)
+        end = self._loop.time() + self._total
+        connection = self._pool.take(origin)
+        if connection is not None:
             try:
-                return await self._post(call, reused)
-            except UpstreamError as fault:
+                return await self._ask(origin, connection, request, end)
+            except UpstreamError as raised:
                 # A server may close an idle connection just as a request is sent on it: nobody has seen that request.
-                if fault.kind != "broken" or not reused:
+                if raised.kind != "broken" or connection.received:
                     raise
-        return await self._post(call, [])
+        patience = min(self._connect, end - self._loop.time())
+        return await self._ask(origin, await self._pool.dial(origin, patience), request, end)
 
-    async def _post(self, call: Call, reused: list[bool]) -> HttpAnswer:
-        accept = "text/event-stream" if call.stream else "application/json"
+    async def close(self) -> None:
+        """Do nothing: the pool belongs to whoever opened it."""
+
+    async def _ask(self, origin: Origin, connection: Connection, request: bytes, end: float) -> HttpAnswer:
         try:
-            response = await self._session.post(
-                self._base_url + call.path,
-                data=call.body,
-                headers={**self._headers, "accept": accept, **call.headers},
-                timeout=self._timeout,
-                allow_redirects=False,
-                trace_request_ctx=reused,
-            )
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL) as fault:
-            raise _fault(self._host, "connect", "no connection to the provider", fault) from None
-        except TimeoutError:
-            raise _fault(self._host, "timeout", "the provider did not begin to answer in time", status=504) from None
-        except aiohttp.ClientResponseError as fault:
-            raise _fault(self._host, "protocol", "the provider did not answer in HTTP", fault) from None
-        except aiohttp.ClientError as fault:
-            raise _fault(self._host, "broken", "the provider closed the connection unanswered", fault) from None
-        answer = HttpAnswer(response, self._host)
-        if 200 <= response.status < 300:
+            connection.ask(request, quiet=self._quiet, end=end)
+            await connection.head()
+        except BaseException:
+            self._pool.drop(origin, connection)
+            raise
+        answer = HttpAnswer(self._pool, origin, connection)
+        if 200 <= answer.status < 300 and not answer.compressed:
+            if self._idle != self._quiet:
+                connection.bear(self._idle)
             return answer
         try:
-            raise await _refusal(answer, self._host)
+            raise await _refusal(answer, connection.host)
         finally:
             await answer.close()
 
-    async def close(self) -> None:
-        """Do nothing: the session belongs to whoever opened it."""
+    def _head(self, call: Call) -> tuple[Origin, bytes]:
+        """Return where this call goes, and its head up to the headers that are its own."""
+        known = self._heads.get((call.path, call.stream))
+        if known is None:
+            try:
+                origin, target = split(self._base_url + call.path)
+            except ValueError as cause:
+                raise fault(self._base_url, "connect", "no connection to the provider", cause) from None
+            accept = "text/event-stream" if call.stream else "application/json"
+            fields = _lines({"host": origin.authority, **self._headers, "accept": accept})
+            known = origin, f"POST {target} HTTP/1.1\r\n".encode() + fields
+            self._heads[call.path, call.stream] = known
+        return known
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Return header lines; raise UpstreamError where a value would not stay within its line."""
+    lines = ""
+    for name, value in headers.items():
+        if not value.isprintable():
+            raise UpstreamError("internal", f"the header {name} of this call holds a line end or the like", status=500)
+        lines += f"{name}: {value}\r\n"
+    return lines.encode("latin-1", "replace")
 
 
 async def _refusal(answer: HttpAnswer, host: str) -> UpstreamError:
-    """Return the error for a status other than 2xx, with the provider's own words where it sent some."""
+    """Return the error for an answer that is none, with the provider's own words where it sent some."""
+    if answer.compressed and 200 <= answer.status < 300:
+        return fault(host, "protocol", "the provider compressed its answer, unasked")
     body = bytearray()
     try:
         async for chunk in answer.chunks():
@@ -148,17 +159,6 @@ async def _refusal(answer: HttpAnswer, host: str) -> UpstreamError:
     if 300 <= status < 400:
         says += "; redirects are not followed"
     seen = status if status in _PASSED_ON else 503 if status in (503, 529) else 502
-    return _fault(host, f"status:{status}", says, status=seen, body=bytes(body))
-
-
-def _fault(
-    host: str, kind: str, says: str, cause: Exception | None = None, *, status: int = 502, body: bytes = b""
-) -> UpstreamError:
-    """Return the error. Callers read the message, which names no address; the log reads the hint, which does.
-
-    Of the cause only its kind is told: its own text may repeat headers.
-    """
-    fault = UpstreamError(kind, says, status=status, body=body)
-    why = getattr(getattr(cause, "os_error", None), "strerror", None) or (type(cause).__name__ if cause else "")
-    fault.hint = f"{host}: {why}" if why else host
-    return fault
+    refusal = fault(host, f"status:{status}", says, status=seen, body=bytes(body))
+    refusal.retry_after = seconds(answer.retry_after)
+    return refusal

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -64,7 +64,12 @@ class Writer:
         try:
             data = frame(self._encoder.encode(event))
             with self._writing:
-                self._write([data])
+                if self._file < 0 or self._end >= self._size:
+                    self._roll()
+                written = os.write(self._file, data)
+                if written != len(data):
+                    self._mend([data], written)
+                self._end += written
         except (OSError, ValueError) as fault:
             self._lost += 1
             if not self._failing:
@@ -110,14 +115,17 @@ class Writer:
             self._rolled, self._file = [], -1
 
     def _write(self, frames: list[bytes]) -> None:
-        """Append frames by one write, and leave nothing torn behind where it came out short."""
+        """Append frames by one write."""
         if self._file < 0 or self._end >= self._size:
             self._roll()
         data = b"".join(frames)
         written = os.write(self._file, data)
-        if written == len(data):
-            self._end += written
-            return
+        if written != len(data):
+            self._mend(frames, written)
+        self._end += written
+
+    def _mend(self, frames: list[bytes], written: int) -> NoReturn:
+        """Cut off the torn frame that a write left which came out short, and raise."""
         # Whole frames stay, for a reader may have taken them already: what it saw must never be overwritten.
         kept = 0
         for one in frames:

@@ -40,6 +40,11 @@ class Splitter:
         return events
 
     @property
+    def empty(self) -> bool:
+        """Return whether the last chunk ended where an event did."""
+        return not self._rest
+
+    @property
     def rest(self) -> bytes:
         """Return what came of an event whose end did not; without line ends, for these belong to no event."""
         return bytes(self._rest).strip(b"\r\n")

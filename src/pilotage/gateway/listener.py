@@ -1,0 +1,68 @@
+"""A worker's listening socket: callers come, are answered, and are let finish at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from pilotage.gateway.caller import Caller
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
+    from pilotage.gateway.wire import Incoming
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+
+
+class Listener:
+    """Needs a running loop. `handle` answers one request; it runs in a task of its own, cancelled when the caller goes."""
+
+    def __init__(self, handle: Callable[[Incoming], Awaitable[None]], *, protocol: type[Caller] = Caller) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.callers: set[Caller] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._handle = handle
+        self._protocol = protocol
+        self._second = 0
+        self._date = b""
+
+    async def serve(self, door: socket.socket, until: asyncio.Event, *, drain_seconds: float) -> None:
+        """Serve; then take no more callers, answer what was begun, and cancel what takes longer than that."""
+        server = await self.loop.create_server(lambda: self._protocol(self), sock=door, backlog=BACKLOG)
+        await until.wait()
+        server.close()
+        door.close()
+        for caller in list(self.callers):
+            caller.end()
+        deadline = self.loop.time() + drain_seconds
+        while (self.callers or self.tasks) and self.loop.time() < deadline:  # noqa: ASYNC110 - they end in many places
+            await asyncio.sleep(0.02)
+        if self.tasks:
+            log.error("%d requests are cut off: they took longer than %d s to end", len(self.tasks), drain_seconds)
+        for caller in list(self.callers):
+            caller.abort()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def answer(self, incoming: Incoming) -> None:
+        """Answer one request, whatever becomes of it."""
+        try:
+            await self._handle(incoming)
+        except Exception:
+            log.exception("a fault of the gateway itself at %s", incoming.path)
+        finally:
+            if not incoming.answered:
+                await incoming.conclude()
+
+    def date(self) -> bytes:
+        """Return the date header of answers, made once a second."""
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._date
