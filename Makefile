@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types architecture documents size lock bench kill calibrate clean
+.PHONY: help demo test check format lint types architecture documents size lock bench kill rollback calibrate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: $(VENV)/dev.done ## processor time a request at the gateway beside nginx 
 
 kill: $(VENV)/dev.done ## kill -9 random processes under load, 100 times, and count what was lost
 	@$(BIN)/python bench/kill.py $(ARGS)
+
+rollback: $(VENV)/dev.done ## let candidates fail on everything, and measure how soon they are off and how many users they met
+	@$(BIN)/python bench/rollback.py $(ARGS)
 
 calibrate: $(VENV)/dev.done ## simulate what the statistics promise (minutes), and fail where it is not kept
 	@$(BIN)/python -m calibration.run $(ARGS)

@@ -13,15 +13,18 @@ import msgspec
 EVENT_VERSION = 1
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
-    """One record of the spool. `id` is the inference's id for the first three, the caller's own for feedback."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="event"):
+    """One record of the spool. `id` is the inference's id for the first three, the caller's own for feedback.
+
+    No record holds another, so the collector of cycles need not follow them (`gc`).
+    """
 
     id: str
     use_case: str
     at: int
 
 
-class Started(Event, frozen=True, kw_only=True, tag="started"):
+class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     """Appended before the upstream is called; unfinished at `deadline`, it is an error of the assigned release.
 
     `unit` is a keyed digest (empty: no unit was given, so not enrolled). `arm` says why this release was assigned:
@@ -53,7 +56,7 @@ class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):
     count: int = 1
 
 
-class Finished(Event, frozen=True, kw_only=True, tag="finished"):
+class Finished(Event, frozen=True, kw_only=True, gc=False, tag="finished"):
     """Appended before the last bytes go out, also when the client went away.
 
     `error` is the *assigned* release's own fault (empty: none), whatever was served in its place; `served` names the
@@ -77,7 +80,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     hits: tuple[GuardrailHit, ...] = ()
 
 
-class Text(Event, frozen=True, kw_only=True, tag="text"):
+class Text(Event, frozen=True, kw_only=True, gc=False, tag="text"):
     """Where an inference's encrypted text lies: never the text itself."""
 
     unit_key: str
@@ -86,7 +89,7 @@ class Text(Event, frozen=True, kw_only=True, tag="text"):
     length: int
 
 
-class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
+class Feedback(Event, frozen=True, kw_only=True, gc=False, tag="feedback"):
     """One later outcome; `at` is when it happened, `received` when it was acknowledged. One of the three joins it."""
 
     metric: str

@@ -32,7 +32,8 @@ def test_units_exposed_by_flag_carry_a_rollout(tmp_path: Path) -> None:
         said = {"id": "no-complaint", "unit": "unit-0", "use_case": "help", "metric": "complained", "value": 0}
         assert server.feedback(key, **said).status == 202
         assert set(variants) == {"before", "after"}
-        until(lambda: server.rollout["step"] == 1)
+        # What an application tells of a call counts until that call's deadline, so that is waited for.
+        until(lambda: server.rollout["step"] == 1, seconds=90)
         shown = analysis(server).json
         assert (shown["phase"], shown["share"], shown["verdict"]) == ("running", 0.9, "pass")
         # The first unit was exposed as well, and may be the candidate's.
@@ -50,7 +51,7 @@ def test_errors_that_an_application_tells_roll_its_candidate_back(tmp_path: Path
             if flag["value"] == "after":
                 told = {"id": f"e-{number}", "inference": flag["metadata"]["inference"], "metric": "errors", "value": 1}
                 assert server.feedback(key, **told).status == 202
-        until(lambda: server.rollout["phase"] == "rolled_back")
+        until(lambda: server.rollout["phase"] == "rolled_back", seconds=90)
         shown = analysis(server).json
         assert (shown["verdict"], shown["metrics"]["errors"]["verdict"]) == ("fail", "fail")
         assert "errors" in shown["says"]

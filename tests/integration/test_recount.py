@@ -123,7 +123,7 @@ def visit(
 def history(generator: random.Random, count: int) -> list[SpoolEvent]:
     events: list[SpoolEvent] = []
     for number in range(count):
-        unit = f"u{generator.randrange(count // 2)}"
+        unit = f"u{generator.choice([generator.randrange(count // 2), count + number])}"
         share = 0 if 500 < number < 520 else 500_000
         rollout = "r0" if generator.random() < 0.05 else "r1"
         error = generator.choice(["", "timeout"])

@@ -40,6 +40,7 @@ SPEC = UseCase.model_validate(
     strict=False,
 )
 METRICS = watched(SPEC)
+STARS, PRICE = (next(metric for metric in METRICS if metric.name == name) for name in ("stars", "price"))
 T0 = 1_790_000_000 * SECOND
 ONE = ("support/one@0",)
 TWO = ("support/one@0", "support/two@0")
@@ -192,6 +193,29 @@ def test_quick_failures_do_not_enter_before_slow_successes() -> None:
     assert batch.metrics["errors"] == (Cell(1, 1, 0, (1, 0)), Cell(1, 1, 1, (0, 1)))
 
 
+def test_every_request_of_the_window_is_waited_for() -> None:
+    made = tracker()
+    events = [started("a", ANN), finished("a", cost=MILLION), started("a2", ANN, at=50 * SECOND)]
+    Reading(made).feed([*events, started("a3", ANN, at=61 * SECOND)])
+    batch = made.batch(T0 + 79 * SECOND, T0)
+    assert batch is not None
+    assert "price" not in batch.frontier
+    made.finished(finished("a2", at=79 * SECOND, cost=3 * MILLION))
+    batch = made.batch(T0 + 79 * SECOND, T0)
+    assert batch is not None
+    assert batch.metrics == {"price": (Cell(1, 1, 1, PRICE.method.gather([2 * MILLION])),)}
+
+
+def test_within_a_second_the_order_is_that_of_exposure() -> None:
+    made = tracker()
+    for unit, at in ((ANN, 30_000), (BOB, 10_000)):
+        Reading(made).feed([started(unit, unit, at=at), finished(unit, at=at)])
+    for at, arm in ((20_000, 0), (40_000, 1)):
+        batch = made.batch(T0 + at, T0)
+        assert batch is not None
+        assert batch.exposed == ((1, arm, 1),)
+
+
 def test_who_has_the_same_time_waits_too() -> None:
     made = tracker()
     Reading(made).feed([started("a", ANN, at=SECOND), finished("a"), started("b", BOB, at=SECOND)])
@@ -233,34 +257,41 @@ def test_only_the_first_request_counts_for_what_is_final_at_once() -> None:
     ]
     found = taken(events)
     assert found.sums["errors", 1, 1, 1] == (0, 1)
-    price = next(metric for metric in METRICS if metric.name == "price")
-    assert found.sums["price", 1, 1, 1] == price.method.gather([2 * MILLION])
+    assert found.sums["price", 1, 1, 1] == PRICE.method.gather([2 * MILLION])
 
 
-def test_the_three_ways_to_join_and_a_key_of_two_units() -> None:
+def test_the_three_ways_to_join() -> None:
     cat = unit_in(1, skip=1)
-    events = [
-        started("a", ANN, key="order-1"),
-        started("b", BOB),
-        started("c", cat, at=SECOND, key="order-1"),
-        outcome("f1", key="order-1"),
-        outcome("f2", inference="b"),
-        outcome("f3", unit=cat, value=0),
-        outcome("f4", inference="elsewhere"),
-    ]
-    for order in (events, [events[2], *events[:2], *events[3:]]):
-        assert taken(order).sums["resolved", 1, 1, 1] == (1, 1)
-        assert taken(order).sums["resolved", 1, 1, 0] == (1, 0)
+    found = taken(
+        [
+            started("a", ANN, key="order-1"),
+            started("b", BOB),
+            started("c", cat),
+            outcome("f1", key="order-1"),
+            outcome("f2", inference="b"),
+            outcome("f3", unit=cat, value=0),
+            outcome("f4", inference="elsewhere"),
+        ]
+    )
+    assert found.sums["resolved", 1, 1, 1] == (1, 1)
+    assert found.sums["resolved", 1, 1, 0] == (1, 0)
+
+
+def test_a_key_of_two_units_is_that_of_who_was_there_first() -> None:
+    starts = [started("a", ANN, key="order-1"), started("b", BOB, at=SECOND, key="order-1")]
+    for order in (starts, starts[::-1]):
+        found = taken([*order, outcome("f1", key="order-1")])
+        assert found.sums["resolved", 1, 1, 1] == (1, 0)
+        assert found.sums["resolved", 1, 1, 0] == (0, 1)
 
 
 def test_feedback_counts_once_by_its_id_and_the_first_received_is_it() -> None:
     first = outcome("s", "stars", 1, inference="a", received=3 * SECOND)
     later = outcome("s", "stars", 5, inference="b", received=4 * SECOND)
-    stars = next(metric for metric in METRICS if metric.name == "stars")
     for order in ([first, later, first], [later, first], [first, first, later, later]):
         found = taken([started("a", ANN), started("b", BOB), *order])
-        assert found.sums["stars", 1, 1, 1] == stars.method.gather([MILLION])
-        assert found.sums["stars", 1, 1, 0] == stars.method.gather([3 * MILLION])
+        assert found.sums["stars", 1, 1, 1] == STARS.method.gather([MILLION])
+        assert found.sums["stars", 1, 1, 0] == STARS.method.gather([3 * MILLION])
 
 
 def test_what_is_no_number_counts_for_nothing() -> None:
@@ -291,6 +322,25 @@ def test_a_metric_is_heard_of_once() -> None:
     assert batch.heard == ("bought",)
     assert batch.frontier == {}
     assert made.batch(T0, T0) is None
+
+
+def test_what_comes_after_everybody_entered_is_not_heard() -> None:
+    made = tracker()
+    reading = Reading(made)
+    for unit, at in ((ANN, 0), (unit_in(1, skip=1), 2 * SECOND), (BOB, HOUR)):
+        reading.feed([started(unit, unit, at=at), finished(unit, at=at)])
+    assert made.batch(T0 + HOUR + 61 * SECOND, T0) is not None
+    # The last is open for what takes longer, and has entered this; the first comes back, closed.
+    assert made.sizes == (2, 1)
+    reading.feed([outcome("f1", at=2 * HOUR, inference=BOB), started("a2", ANN, at=2 * HOUR)])
+    reading.feed([outcome("f2", at=2 * HOUR, inference="a2"), outcome("f3", "bought", at=2 * HOUR, inference="a2")])
+    batch = made.batch(T0 + HOUR + 301 * SECOND, T0)
+    assert batch is not None
+    assert batch.heard == ()
+    reading.feed([outcome("f4", "mood", at=HOUR, inference=BOB)])
+    batch = made.batch(T0 + HOUR + 302 * SECOND, T0)
+    assert batch is not None
+    assert batch.heard == ("mood",)
 
 
 def test_units_that_the_ramp_may_have_moved_are_dropped_the_rest_has_both_generations() -> None:
@@ -364,6 +414,20 @@ def test_who_is_read_after_their_turn_is_late_and_never_enters() -> None:
     assert made.batch(T0 + 9 * HOUR, T0) is None
 
 
+def test_a_first_exposure_that_is_read_after_its_turn_takes_the_unit_out() -> None:
+    made = tracker()
+    reading = Reading(made)
+    reading.feed([started("a", ANN), finished("a"), started("b", BOB, at=80 * SECOND), finished("b")])
+    assert made.batch(T0 + 70 * SECOND, T0) is not None
+    # Not yet exposed as far as was known, and now before somebody who has entered already.
+    reading.feed([started("b0", BOB, at=-SECOND), finished("b0")])
+    batch = made.batch(T0 + 2 * HOUR, T0)
+    assert batch is not None
+    assert (batch.late, batch.exposed) == (1, ())
+    assert "errors" not in batch.frontier
+    assert "resolved" not in batch.frontier
+
+
 def test_a_flag_is_settled_at_its_deadline_and_its_errors_are_told_till_then() -> None:
     ids = [unit_in(1, skip=n) for n in range(3)]
     events: list[SpoolEvent] = []
@@ -401,6 +465,20 @@ def test_a_closed_unit_that_comes_back_is_nobody_new() -> None:
     assert not made.feedback(outcome("f", inference="?"))
     assert made.finished(finished("a2"))
     assert made.batch(T0 + 9 * HOUR, T0) is None
+
+
+def test_a_second_that_was_left_empty_takes_somebody_again() -> None:
+    made = tracker()
+    reading = Reading(made)
+    reading.feed([started("a", ANN), finished("a"), started("b", BOB, at=2 * HOUR), finished("b", at=2 * HOUR)])
+    assert made.batch(T0 + 4 * HOUR, T0) is not None
+    # Who comes back is found to be closed, and was the only one of that second.
+    reading.feed([started("a2", ANN, at=3 * HOUR)])
+    assert made.batch(T0 + 4 * HOUR, T0) is None
+    reading.feed([started("c", unit_in(1, skip=1), at=3 * HOUR)])
+    batch = made.batch(T0 + 4 * HOUR, T0)
+    assert batch is not None
+    assert batch.exposed == ((1, 1, 1),)
 
 
 def test_no_batch_takes_more_than_a_tick_bears(monkeypatch: pytest.MonkeyPatch) -> None:

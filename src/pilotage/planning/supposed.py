@@ -16,7 +16,7 @@ from pilotage.stats.demand import KNOWN, Law, expected_rate
 from pilotage.stats.special import beta_cdf
 
 if TYPE_CHECKING:
-    from pilotage.spec.metric import Metric
+    from pilotage.spec.metric import Goal, Guardrail, Metric
 
 STEADINESS = 3.0
 """a + b of the supposed beta distribution: its standard deviation is half of the most that its mean allows."""
@@ -60,7 +60,7 @@ class Supposed(msgspec.Struct, frozen=True):
         return math.sqrt(self.law(0.0).variances[0])
 
 
-def supposed(metric: Metric) -> Supposed:
+def supposed(metric: Goal | Guardrail) -> Supposed:
     """Return what a plan supposes about a metric; raise Unplannable where nothing sensible can be."""
     match method_of(metric):
         case Rate():
@@ -79,7 +79,7 @@ def _unbounded(metric: Metric) -> Supposed:
     return Supposed(metric.today, "moments", -math.inf, math.inf, assumed=(says,))
 
 
-def _rate(metric: Metric) -> Supposed:
+def _rate(metric: Goal | Guardrail) -> Supposed:
     least = (metric.margin or metric.minimum_effect or 0.02) / 10
     if metric.today is None and metric.source not in SEEN_BY_THE_GATEWAY:
         says = "today's rate is not in the file: one half is assumed, the worst case"

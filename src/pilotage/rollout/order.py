@@ -46,7 +46,7 @@ class Timeline:
             self._buckets[key] = [unit]
             insort(self._keys, key)
         else:
-            if unit.at <= bucket[-1].at:
+            if bucket and unit.at <= bucket[-1].at:
                 self._changed.add(key)
             bucket.append(unit)
 

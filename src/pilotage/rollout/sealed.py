@@ -93,5 +93,5 @@ def _pages(
 
 def _record(row: dict[str, Any], kind: type[SpoolEvent]) -> SpoolEvent:
     """Return a row as the record it was; a NULL is a field that the version which wrote the event did not know."""
-    known = {name: row[name] for name in _FIELDS[kind] if row[name] is not None}
+    known = {name: value for name, value in row.items() if value is not None} if None in row.values() else row
     return msgspec.convert(known, kind, strict=False)

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from xxhash import xxh3_64_intdigest as hashed
 
 from pilotage.decision.batch import BASELINE, EXPOSED, Batch
-from pilotage.rollout.closed import Closed, Past
-from pilotage.rollout.lane import AT_ONCE, START, Gathered, Lane, lanes
+from pilotage.rollout.closed import Closed
+from pilotage.rollout.lane import START, Gathered, Lane, lanes
 from pilotage.rollout.order import SPAN, Timeline, hash_of
+from pilotage.rollout.register import Register
+from pilotage.rollout.sight import Sight
 from pilotage.rollout.splits import Blind, Splits
-from pilotage.rollout.unit import NOTHING, VOID, Outcome, Unit
+from pilotage.rollout.unit import VOID, Outcome, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,19 +55,13 @@ class Tracker:
         self._arms = {release: arm for arm, release in enumerate(candidates, 1)}
         self._index = {metric.name: index for index, metric in enumerate(metrics)}
         self._metrics = tuple(metrics)
-        self._watched = tuple(metric for metric in metrics if metric.by_gateway)
-        self._expired = self._row(None)
-        self._rows = {self._expired: self._expired}
+        self._sight = Sight(metrics)
         self._lanes = lanes(metrics, frontier)
         self._lane_of = {index: lane for lane in self._lanes for index, _, _ in lane.metrics}
         self._exposed = Lane(0, False, (), frontier.get(EXPOSED, START))
         self._splits, self._blind = Splits(candidates), Blind()
-        self._units: dict[int, Unit] = {}
-        self._requests: dict[int, Unit] = {}
-        self._keys: dict[int, Unit] = {}
-        self._feedback: dict[int, Outcome] = {}
+        self._open, self._closed = Register(), Closed()
         self._timeline = Timeline()
-        self._closed, self._past = Closed(), Past()
         self._fresh: dict[int, Unit] = {}
         self._heard: set[str] = set()
         self._unheard = {index for index, metric in enumerate(metrics) if not metric.by_gateway}
@@ -75,7 +71,7 @@ class Tracker:
     @property
     def sizes(self) -> tuple[int, int]:
         """Return how many units are open and how many are closed."""
-        return len(self._units), len(self._closed)
+        return len(self._open.units), len(self._closed)
 
     @property
     def bound(self) -> int:
@@ -96,18 +92,18 @@ class Tracker:
         if not event.share:
             # Nobody's exposure, and no part of any value: no chance decided who got what.
             self._blind.note(event.at)
-            self._pass_by(request, event.key)
+            self._open.pass_by(request, event.key)
             return
-        if request in self._requests:
+        if request in self._open.requests:
             return
         number = hash_of(self._rollout, event.unit)
-        unit = self._units.get(number)
+        unit = self._open.units.get(number)
         arm = BASELINE if event.arm == "baseline" else self._arms.get(event.release, NO_ARM)
         flag = event.surface == FLAG
         if unit is None:
             # Perhaps it is closed: asked of many at once, before anything enters.
             unit = Unit(number, request, event.at, arm, event.generation, event.deadline, flag)
-            self._units[number] = self._fresh[number] = unit
+            self._open.units[number] = self._fresh[number] = unit
             self._timeline.add(unit)
         elif (event.at, request) < (unit.at, unit.id):
             before = unit.at
@@ -117,19 +113,19 @@ class Tracker:
             self._moved_up(unit, before)
         else:
             unit.add(request, event.at, event.deadline)
-        self._requests[request] = unit
+        self._open.requests[request] = unit
         if event.key:
-            self._name(unit, hashed(event.key.encode()))
+            self._open.name(unit, event.key)
         if len(self._fresh) >= _FRESH:
             self._weed()
 
     def finished(self, event: Finished) -> bool:
         """Return whether its start is known here."""
         request = hashed(event.id.encode())
-        unit = self._requests.get(request)
+        unit = self._open.requests.get(request)
         if unit is None:
-            return request in self._past
-        unit.settle(request, event.at, self._row(event), self._expired)
+            return request in self._open.past
+        unit.settle(request, event.at, self._sight.of(event), self._sight.expired)
         return True
 
     def feedback(self, event: Feedback) -> bool:
@@ -143,12 +139,12 @@ class Tracker:
         received = event.at if event.received == event.at else event.received
         number = hashed(event.id.encode())
         outcome = Outcome(number, index, event.at, received, self._metrics[index].fixed(event.value))
-        known = self._feedback.get(number)
+        known = self._open.feedback.get(number)
         if known is not None:
             if not outcome.precedes(known):
                 return True
             known.metric = VOID
-        self._feedback[number] = outcome
+        self._open.feedback[number] = outcome
         if unit.outcomes is None:
             unit.outcomes = [outcome]
         else:
@@ -213,40 +209,18 @@ class Tracker:
             if last is None or unit.arm == NO_ARM or self._blind.within(unit.at, maturity):
                 dropped += 1
             else:
-                lane.put(gathered, (unit.generation, last, unit.arm), unit, self._expired)
+                lane.put(gathered, (unit.generation, last, unit.arm), unit, self._sight.expired)
         return gathered, dropped
-
-    def _row(self, finished: Finished | None) -> tuple[int, ...]:
-        """Return what the gateway saw, metric by metric; the same tuple for the same row, as far as they are few."""
-        values = [metric.seen(finished) for metric in self._watched]
-        row = tuple([NOTHING if value is None else value for value in values])
-        if finished is None:
-            return row
-        known = self._rows.get(row)
-        if known is None and len(self._rows) < AT_ONCE:
-            self._rows[row] = row
-        return row if known is None else known
 
     def _subject(self, event: Feedback) -> Unit | bool:
         """Return the open unit that feedback is about, else whether it is about something of before."""
-        if event.inference or event.key:
-            number = hashed((event.inference or event.key).encode())
-            unit = (self._requests if event.inference else self._keys).get(number)
-            return number in self._past if unit is None else unit
+        if event.inference:
+            return self._open.of_request(event.inference)
+        if event.key:
+            return self._open.of_key(event.key)
         number = hash_of(self._rollout, event.unit)
-        unit = self._units.get(number) if event.unit else None
+        unit = self._open.units.get(number)
         return number in self._closed if unit is None else unit
-
-    def _name(self, unit: Unit, key: int) -> None:
-        """Let a business key stand for a unit; of two units with the same one, for the one that was there first."""
-        other = self._keys.get(key)
-        if other is unit:
-            return
-        if other is None or (unit.at, unit.hash) < (other.at, other.hash):
-            self._keys[key] = unit
-            if unit.keys is None:
-                unit.keys = []
-            unit.keys.append(key)
 
     def _moved_up(self, unit: Unit, before: int) -> None:
         """Put a unit in its place, whose first exposure turned out to be earlier than `before`."""
@@ -282,25 +256,9 @@ class Tracker:
             self._heard.add(self._metrics[outcome.metric].name)
 
     def _forget(self, unit: Unit) -> None:
-        """Drop an open unit and everything that leads to it."""
         self._timeline.touch(unit.at)
         unit.at = _GONE
-        del self._units[unit.hash]
-        for request in unit.ids():
-            self._requests.pop(request, None)
-            self._past.add(request)
-        for key in unit.keys or ():
-            if self._keys.get(key) is unit:
-                del self._keys[key]
-                self._past.add(key)
-        for outcome in unit.outcomes or ():
-            if self._feedback.get(outcome.id) is outcome:
-                del self._feedback[outcome.id]
-
-    def _pass_by(self, request: int, key: str) -> None:
-        self._past.add(request)
-        if key:
-            self._past.add(hashed(key.encode()))
+        self._open.forget(unit)
 
     def _close(self) -> None:
         """Keep of the units that are through with everything no more than that they were here."""
