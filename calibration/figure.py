@@ -6,39 +6,35 @@ import math
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 ALPHA = 0.05
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """What was simulated, what came out, and what is promised (empty where it is a description)."""
+    """A line of `table`: its cells, the first of which says what was simulated, and whether every promise was kept."""
 
     table: str
-    name: str
-    value: str
-    promise: str
+    cells: tuple[str, ...]
     kept: bool = True
-    beside: str = ""
 
 
-def false_calls(
-    name: str, called: NDArray[np.bool_], *, naive: NDArray[np.bool_] | None = None, alpha: float = ALPHA
-) -> Figure:
-    """Return the share of repetitions with a false call, and whether it fits a true share of at most alpha."""
-    count, runs = int(called.sum()), called.size
-    # Three standard errors above the promise would be a fault; below it nothing is wrong.
-    kept = count / runs <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / runs)
-    beside = "" if naive is None else f"{100 * float(naive.mean()):.1f} %"
-    error = 100 * math.sqrt(max(count, 1)) / runs
-    return Figure(
-        "errors",
-        name,
-        f"{100 * count / runs:.1f} % (+-{error:.1f}) of {runs}",
-        f"at most {100 * alpha:g} %",
-        kept,
-        beside,
-    )
+def share(called: NDArray[np.bool_]) -> str:
+    """Return the part of the repetitions that called, with one standard error."""
+    part, runs = float(called.mean()), called.size
+    error = math.sqrt(max(part, 1 / runs) * (1 - part) / runs)
+    return f"{100 * part:.1f} % (+-{100 * error:.1f})"
+
+
+def percent(called: NDArray[np.bool_]) -> str:
+    """Return the part of the repetitions that called."""
+    part = 100 * float(called.mean())
+    return f"{part:.1f} %" if part < 99.95 else "100 %"
+
+
+def within(called: NDArray[np.bool_], alpha: float = ALPHA) -> bool:
+    """Return whether as many calls fit a true rate of at most alpha: three standard errors above it are a fault."""
+    return float(called.mean()) <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / called.size)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.units import Z
+from calibration import peers
+from calibration.units import WINDOW
 from pilotage.stats import bounded, mixture
 from pilotage.stats.claim import Claim, threshold
 from pilotage.stats.histogram import Scale, log_scale
@@ -17,23 +17,23 @@ from pilotage.stats.mixture import Array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Draw = Callable[[np.random.Generator, tuple[int, int]], tuple[Array, Array, Array]]
-"""Returns each unit's value, and for the naive rule its sum and number of requests."""
-FIRST_NAIVE = 100
+Draw = Callable[[np.random.Generator, tuple[int, int]], tuple[Array, Array, Array, Array]]
+"""Returns each unit's value, and of its requests the sum, the sum of squares and the number."""
 
 
-def latency(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+def latency(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
     """Log-normal seconds with the median 1 and the mean 3.1; its kurtosis is beyond 10,000."""
     seconds = rng.lognormal(0.0, 1.5, shape)
-    return seconds, seconds, np.ones(shape)
+    return seconds, seconds, seconds**2, np.ones(shape)
 
 
-def requests(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+def requests(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
     """Five requests a user on average, each resolved with a chance that is the user's own (mean .1)."""
     chance = rng.beta(0.5, 4.5, shape)
     number = rng.geometric(0.2, shape)
     resolved = rng.binomial(number, chance)
-    return resolved / number, resolved.astype(float), number.astype(float)
+    sums = resolved.astype(float)
+    return resolved / number, sums, sums, number.astype(float)
 
 
 def false_calls(
@@ -46,23 +46,24 @@ def false_calls(
     units: int,
     runs: int,
     alpha: float,
+    limit: float = 1e300,
     block: int = 50,
-) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
-    """Return whether each repetition called, by claim, and whether a peeked test of requests did."""
+) -> dict[str, NDArray[np.bool_]]:
+    """Return by rule whether each repetition called: the claims by unit, the others by request, looked at by block."""
     points = scale.points
     wealth = {name: np.zeros((runs, len(mixture.WEIGHTS))) for name in claims}
-    called = {name: np.zeros(runs, dtype=bool) for name in claims}
-    naive = np.zeros(runs, dtype=bool)
+    called = {name: np.zeros(runs, dtype=bool) for name in (*claims, *peers.RULES, "limit")}
+    windows, window = peers.Limit(limit, runs), np.zeros((runs, 2))
     moments = np.zeros((runs, 3))
-    raw = np.zeros((runs, 2, 3))
+    raw = np.zeros((3, 2, runs))
     middle, first = (points[0] + points[-1]) / 2, (points[-1] - points[0]) / 4
-    for _ in range(units // block):
-        values, sums, number = draw(rng, (runs, block))
+    for look in range(1, units // block + 1):
+        values, sums, squares, number = draw(rng, (runs, block))
         on_candidate = rng.random((runs, block)) < share
         weights = (_hats(points, values, ~on_candidate), _hats(points, values, on_candidate))
-        n, total, squares = moments.T
+        n, total, squared = moments.T
         centre = (total + middle) / (n + 1)
-        around = np.maximum(squares - 2 * centre * total + n * centre**2, 0)
+        around = np.maximum(squared - 2 * centre * total + n * centre**2, 0)
         variance = (around + first**2) / (n + 1)
         for name, claim in claims.items():
             wealth[name] += bounded.increments(
@@ -72,11 +73,15 @@ def false_calls(
         both = weights[0] + weights[1]
         moments += np.stack((both.sum(axis=1), both @ points, both @ points**2), axis=1)
         for arm, mask in enumerate((~on_candidate, on_candidate)):
-            # By request: a user's requests are taken for independent, each with the user's mean.
-            squared = sums**2 / number if draw is latency else sums
-            raw[:, arm] += np.stack([(x * mask).sum(axis=1) for x in (number, sums, squared)], axis=1)
-        naive |= _t(raw) > Z
-    return called, naive
+            raw[:, arm] += [(x * mask).sum(axis=1) for x in (number, sums, squares)]
+        totals = peers.of_sums(*((part[0], part[1]) for part in raw))
+        for name, rule in peers.RULES.items():
+            called[name] |= rule(totals)
+        if look % (WINDOW // block) == 0:
+            now = raw[:2, 1].T
+            called["limit"] |= windows.after(*(now - window).T)
+            window = now.copy()
+    return called
 
 
 def _hats(points: Array, values: Array, mask: NDArray[np.bool_]) -> Array:
@@ -88,15 +93,6 @@ def _hats(points: Array, values: Array, mask: NDArray[np.bool_]) -> Array:
     at = np.arange(runs)[:, None] * edges + left
     flat = np.bincount(at[mask], (1 - right)[mask], runs * edges)
     return np.asarray((flat + np.bincount(at[mask] + 1, right[mask], runs * edges)).reshape(runs, edges))
-
-
-def _t(raw: Array) -> Array:
-    number = np.maximum(raw[:, :, 0], 1)
-    mean = raw[:, :, 1] / number
-    error = np.maximum(raw[:, :, 2] / number - mean**2, 0) / number
-    known = (raw[:, :, 0].min(axis=1) >= FIRST_NAIVE) & (error.sum(axis=1) > 0)
-    ratio = np.abs(mean[:, 1] - mean[:, 0]) / np.sqrt(np.where(known, error.sum(axis=1), math.inf))
-    return np.asarray(ratio)
 
 
 def edge_cost(count: int, rng: np.random.Generator, *, units: int = 1_000_000) -> float:
