@@ -7,9 +7,10 @@ A real `pilotage serve` with two workers, a real upstream that answers the candi
 come for the first time. Cliffs take turns at shares of 1, 5, 25 and 50 %; each begins with a rollout of its own, at full
 traffic. Measured for each:
 
-- the time from the append of the record that was decisive (the last one in the last batch that the decision was made on)
-  to the decision, and to the last worker's switch: the first answer on its last connection that has the baseline for a
-  unit that was the candidate's;
+- the time from the append of the decisive record to the decision, and to the last worker's switch: the first answer, on
+  the last of several connections, that has the baseline for a unit that was the candidate's. Decisive is taken to be the
+  first failure in the last batch that the decision was made on: the batch before was not enough, so this is at most a
+  tick too long, and never too short;
 - the users who were exposed to the candidate until then.
 
 A request that fails for its user ends the run with exit code 1: the fallback answers for the candidate.
@@ -192,10 +193,11 @@ class Bench:
         async with aiohttp.ClientSession(connector=connector) as session:
             made = await self.command(session, "keys_create", name="bench", roles=["infer"])
             self.key = made["secret"]
-            await asyncio.sleep(2)
             for number in range(cliffs):
                 share = SHARES[number % len(SHARES)]
                 cliff = await self.begin(session, port, number, share)
+                # The workers hear of the new rollout with their next poll, each at its own time.
+                await asyncio.sleep(1)
                 met: asyncio.Queue[str] = asyncio.Queue()
                 await asyncio.gather(self.arrivals(session, cliff, met), self.watch(cliff, met))
                 done.append(cliff)
@@ -223,11 +225,11 @@ def explain(workspace: Path, cliffs: list[Cliff]) -> None:
             ends = [batch.frontier["errors"] for batch in found if "errors" in batch.metrics]
             before = ends[-2] if len(ends) > 1 else 0
             rows = events.query(
-                'SELECT max(f."at") AS last FROM started s JOIN finished f ON f.id = s.id'
+                'SELECT min(f."at") AS first FROM started s JOIN finished f ON f.id = s.id'
                 ' WHERE s.rollout = ? AND s.arm = \'candidate\' AND s."at" > ? AND s."at" <= ?',
                 (cliff.rollout, before, ends[-1]),
             )
-            cliff.decisive = rows[0]["last"] or 0
+            cliff.decisive = rows[0]["first"] or 0
 
 
 def report(bench: Bench, cliffs: list[Cliff]) -> dict[str, Any]:

@@ -828,6 +828,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "status": {},
     "ledger": {},
     "ledger_verify": {},
+    "ledger_checkpoint": {},
     "ledger_replay": {"seq": 1},
     "keys_list": {},
 }
