@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pilotage.errors import UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.call import prepare
-from pilotage.upstream.complaints import Complaints
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
+from pilotage.upstream.complaints import Complaints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
