@@ -17,7 +17,7 @@ from pilotage.app.control import Handover
 from pilotage.clock import SystemClock, new_id
 from pilotage.console.visitors import new_token
 from pilotage.errors import Refused
-from pilotage.rollout import mandate
+from pilotage.governance import mandate
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Control, Workspace
