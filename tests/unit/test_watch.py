@@ -81,6 +81,10 @@ class Stream:
 KNOWN = {"resolved": Arm(2000, 1200, 0.6, 2000 * 0.24), "errors": Arm(2000, 40, 0.02, 39.2)}
 
 
+def learned(stream: Stream) -> bool:
+    return stream.watching.streams["resolved"].ready
+
+
 def test_a_drop_is_noticed_and_dated() -> None:
     stream = Stream(file(), KNOWN).go(600, resolved=0.6, resolved_told=0.5, errors=0.02)
     assert stream.crossed == []
@@ -109,10 +113,10 @@ def test_when_nobody_reports_any_more_it_is_that_which_is_told() -> None:
 
 def test_a_level_that_no_rollout_has_shown_is_learned_for_a_day() -> None:
     stream = Stream(file()).go(1380, resolved=0.6)
-    assert not stream.watching.streams["resolved"].ready
+    assert not learned(stream)
     # Bad from the beginning is no change.
     stream.go(400, resolved=0.6)
-    assert stream.watching.streams["resolved"].ready
+    assert learned(stream)
     assert stream.crossed == []
     stream.go(900, resolved=0.4)
     assert ("resolved", "act") in stream.lines
@@ -176,7 +180,7 @@ def test_empty_ticks_are_time_too() -> None:
     after_gap, _ = after(first, Batch(at=T0 + 100 * MINUTE, metrics={"resolved": (cell(5, 5),)}), one)
     stepwise = first
     for minute in range(1, 101):
-        metrics = {"resolved": (cell(5, 5),)} if minute == 100 else {}
+        metrics: dict[str, tuple[Cell, ...]] = {"resolved": (cell(5, 5),)} if minute == 100 else {}
         stepwise, _ = after(stepwise, Batch(at=T0 + minute * MINUTE, metrics=metrics), one)
     assert after_gap.streams["resolved"].state == pytest.approx(stepwise.streams["resolved"].state)
 
