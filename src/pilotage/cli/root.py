@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pilotage import __version__
-from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, plan, serve, status, way
+from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, plan, policy, serve, status, way
 from pilotage.cli.output import say
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ for command in (
     measure.rehearse,
     way.promote,
     way.approve,
+    way.waive,
     way.pause,
     way.resume,
     way.rollback,
@@ -65,4 +66,5 @@ for command in (
     app.command()(command)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="evidence")

@@ -75,6 +75,8 @@ class Server:
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay | UpstreamError:
         """Return a release's answer, or the fault of the last attempt to get one."""
+        if reference in exposure.route.barred:
+            return UpstreamError("barred", exposure.route.barred[reference], status=403)
         tried = 0
         fault: UpstreamError | None = None
         while True:

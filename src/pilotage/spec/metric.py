@@ -80,6 +80,8 @@ class Metric(Strict):
     leave such units out: silence = 'none'."""
     limit: Duration | None = None
     """For source 'slow': slower than this counts as 1."""
+    objective: str = ""
+    """Which of the organisation's objectives it serves, by its name in organisation.toml."""
     worth: Annotated[float, Field(ge=0)] | None = None
     """What one unit that reaches this goal is worth, in the budget's currency."""
 
