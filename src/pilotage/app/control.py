@@ -26,17 +26,23 @@ from pilotage.app.bounded import BoundedHttp
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.app.loop import TURN_SECONDS, Engine, Loop, Losing
+from pilotage.app.post import post
 from pilotage.app.seal import Seal
 from pilotage.clock import clock_from
 from pilotage.console.site import create
 from pilotage.console.visitors import Visitors
+from pilotage.counting.ingest import Ingest
+from pilotage.counting.losses import LossWatch
+from pilotage.counting.observe import Observer
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context
+from pilotage.governance.mandate import Mandate
+from pilotage.monitor.notices import Notices
+from pilotage.monitor.watcher import Watcher
+from pilotage.monitor.watches import Watches
 from pilotage.rollout.controller import Controller
-from pilotage.rollout.ingest import Ingest
-from pilotage.rollout.losses import LossWatch
-from pilotage.rollout.mandate import Mandate
-from pilotage.rollout.observe import Observer
+from pilotage.rollout.running import Running
+from pilotage.rollout.tally import resumed
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.losses import LossReader
@@ -70,7 +76,9 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
 
 
-async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, handover: Handover) -> None:
+async def serve(
+    workspace: Workspace, listener: socket.socket, clock: Clock, handover: Handover, tls: tuple[Path, Path] | None
+) -> None:
     """Work until SIGTERM or SIGINT, or until the parent is gone; then read and seal what is left and return."""
     with ExitStack() as stack:
         store = SqliteStore(workspace.state)
@@ -87,14 +95,24 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
 
         def begin() -> Engine:
             observer = Observer()
-            ingest = Ingest(store, spool, sealer=seal, events=events, observer=observer, clock=clock)
+            watches = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
+            sources = (Running(), watches)
+            ingest = Ingest(store, spool, sealer=seal, events=events, observer=observer, sources=sources, clock=clock)
             beats = Heartbeats(workspace.run)
             controller = Controller(
                 context, observer, beats, mandate, lag=lambda: ingest.lag, lost=lambda: watch.lately
             )
-            return Engine(ingest, controller, observer)
+            return Engine(ingest, controller, Watcher(context, observer, mandate, watches), observer)
 
-        loop = Loop(context, mandate, begin, seal=seal, losing=Losing(losses, watch), texts=Texts(workspace.texts))
+        loop = Loop(
+            context,
+            mandate,
+            begin,
+            seal=seal,
+            losing=Losing(losses, watch),
+            notices=Notices(context, mandate, post),
+            texts=Texts(workspace.texts),
+        )
         visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)
         site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)
         server = uvicorn.Server(
@@ -109,6 +127,8 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=CLOSE_SECONDS,
+                ssl_certfile=tls[0] if tls else None,
+                ssl_keyfile=tls[1] if tls else None,
             )
         )
         async with asyncio.TaskGroup() as group:
@@ -135,16 +155,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
     parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
     parser.add_argument("--log", default="info", choices=settings.LOG_LEVELS)
+    parser.add_argument("--log-format", default="text", choices=settings.LOG_FORMATS)
+    parser.add_argument("--tls-cert", type=Path, help="a PEM file: the certificate to present")
+    parser.add_argument("--tls-key", type=Path, help="a PEM file: its key")
     given = parser.parse_args(arguments)
     os.umask(0o077)
-    start_log(given.log, "control")
+    start_log(given.log, given.log_format, "control")
     # The server raises the signal that ended it again once it has closed; by then nothing is left to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     try:
         workspace = Workspace(given.workspace).require()
         handover = msgspec.json.decode(sys.stdin.buffer.readline(), type=Handover)
-        asyncio.run(serve(workspace, socket.socket(fileno=given.fd), clock_from(given.clock), handover))
+        tls = (given.tls_cert, given.tls_key) if given.tls_cert else None
+        asyncio.run(serve(workspace, socket.socket(fileno=given.fd), clock_from(given.clock), handover, tls))
     except WorkspaceUnusable as fault:
         log.error("%s; %s", fault.message, fault.hint)  # noqa: TRY400 (the message says it all)
         return fault.exit_code

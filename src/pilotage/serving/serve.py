@@ -9,14 +9,21 @@ import traceback
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pilotage.errors import UpstreamError
 from pilotage.serving.breaker import Breakers
+from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
-from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
+from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
+from pilotage.upstream.complaints import Complaints
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pilotage.clock import Clock
+    from pilotage.serving.cache import Kept, Place
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
     from pilotage.spec.release import Release
@@ -36,15 +43,19 @@ class Whole(NamedTuple):
     content_type: str
     body: bytes
     error: str
+    cache: str = ""
 
 
 class Server:
-    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock, signals: Sequence[Signals] = ()) -> None:
+        self._signals = signals
         self._upstreams = upstreams
         self._recorder = recorder
         self._clock = clock
         self._tally = upstreams.tally
         self._breakers = Breakers(time.monotonic, self._tally)
+        self.cache = Cache()
+        self._complaints = Complaints()
         self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
     async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
@@ -52,16 +63,19 @@ class Server:
 
         Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
         """
+        place = self.cache.place(exposure, request)
+        if place is not None and (kept := self.cache.look(place)) is not None:
+            return self._again(exposure, request, kept)
         chain = _chain(exposure, request)
-        outcome = Outcome(exposure, request, self._recorder, self._clock)
+        outcome = Outcome(exposure, request, self._recorder, self._clock, self._signals)
         outcome.start([release for _, release in chain])
         first: UpstreamError | None = None
         try:
             for reference, release in chain:
                 answer = await self._asked(exposure, request, outcome, reference, release)
                 if not isinstance(answer, UpstreamError):
-                    return answer
-                log.warning("%s failed (%s): %s %s", reference, answer.kind, answer.message, answer.hint)
+                    return answer if place is None else _kept(answer, place, outcome)
+                self._complaints.say(reference, answer.kind, f"{answer.message} {answer.hint}".strip())
                 outcome.failed(reference, answer.kind)
                 first = first or answer
         except BaseException:
@@ -70,6 +84,21 @@ class Server:
         assert first is not None, "a chain holds at least the assigned release"
         outcome.finish(first.status)
         raise first
+
+    def _again(self, exposure: Exposure, request: Request, kept: Kept) -> Whole | Relay:
+        """Return an answer that was given before. It counts for the assigned release, at no cost."""
+        hit = msgspec.structs.replace(exposure, source="cache")
+        outcome = Outcome(hit, request, self._recorder, self._clock, self._signals)
+        outcome.start([])
+        if kept.model:
+            outcome.named(kept.model)
+        outcome.ended(kept.finish_reason)
+        outcome.say(kept.text)
+        outcome.answering(exposure.assignment.reference, exposure.assignment.release)
+        if request.stream:
+            return Replayed(kept, outcome)
+        outcome.finish(200)
+        return Whole(outcome.assigned, 200, kept.content_type, kept.pieces[0], "", "hit")
 
     async def _asked(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
@@ -98,40 +127,54 @@ class Server:
                 # Its text may repeat what the caller wrote; its kind and place do not.
                 where = traceback.extract_tb(raised.__traceback__)[-1]
                 name = type(raised).__name__
-                log.error("%s: %s in %s, line %s", reference, name, where.name, where.lineno)  # noqa: TRY400
+                self._complaints.say(reference, name, f"in {where.name}, line {where.lineno}")
                 fault = UpstreamError("internal", f"this release could not be served ({name})", status=500)
                 kind = fault.kind
             else:
                 return answer
             finally:
+                outcome.heard()
                 self._breakers.told(reference, breaker, kind)
             wait = pause(fault, tried, release.upstream, self._chance)
             if wait is None:
                 return fault
             self._tally.retried += 1
-            log.info("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            log.debug("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            outcome.asking()
             await asyncio.sleep(wait)
+            outcome.heard()
 
     async def _answer(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay:
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        outcome.asking()
         answer = await self._upstreams.of(release).send(call)
         handed_on = False
         try:
             relay = request.relay(answer, outcome, reference)
             if relay is not None:
                 await relay.open()
+                outcome.heard()
                 outcome.answering(reference, release)
                 handed_on = True
                 return relay
-            body, content_type = request.whole(await _whole(answer, request.answer_limit), answer.content_type, outcome)
+            reply = await _whole(answer, request.answer_limit)
+            outcome.heard()
+            body, content_type = request.whole(reply, answer.content_type, outcome)
         finally:
             if not handed_on:
                 await answer.close()
         outcome.answering(reference, release)
         outcome.finish(answer.status)
         return Whole(reference, answer.status, content_type, body, outcome.error)
+
+
+def _kept(answer: Whole | Relay, place: Place, outcome: Outcome) -> Whole | Relay:
+    if not isinstance(answer, Whole):
+        return Keeping(answer, place, outcome)
+    place.keep((answer.body,), answer.content_type, outcome)
+    return answer._replace(cache="miss")
 
 
 def answers(release: Release, request: Request) -> bool:
