@@ -19,7 +19,7 @@ from pilotage.cli.output import say, show_json, table
 Which = Annotated[
     str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
 ]
-Suite = Literal["quality", "security", "privacy", "all"]
+Suite = Literal["quality", "security", "privacy", "bias", "all"]
 Told = Callable[[str, int, int], None]
 Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
 
@@ -54,6 +54,10 @@ def evaluate(
         list[Path] | None,
         typer.Option("--texts", metavar="FILE", help="Labelled texts for the privacy suite.", show_default=False),
     ] = None,
+    templates: Annotated[
+        list[Path] | None,
+        typer.Option("--templates", metavar="FILE", help="Who asks, for the bias suite.", show_default=False),
+    ] = None,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -66,7 +70,8 @@ def evaluate(
 ) -> None:
     """Measure a candidate against the baseline on the use case's own cases, and record evidence.
 
-    `--suite` attacks it (security), or looks for what becomes of personal data (privacy); all is these in turn.
+    `--suite` attacks it (security), looks for what becomes of personal data (privacy), or changes who asks (bias);
+    all is these in turn.
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
     from pilotage.evaluation.run import evaluate as run
@@ -76,7 +81,8 @@ def evaluate(
 
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
-            probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), log=log,
+            probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
+            log=log,
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
         return

@@ -21,7 +21,7 @@ from pilotage.stats.clustered import clustered_upper
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-SUITES = ("security", "privacy")
+SUITES = ("security", "privacy", "bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Wanted:
     sarif: Path | None = None
     log: Path | None = None
     texts: tuple[Path, ...] = ()
+    templates: tuple[Path, ...] = ()
 
 
 def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_json: bool) -> None:
@@ -110,9 +111,25 @@ def _privacy(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
     )
 
 
+def _bias(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.evaluation.bias.run import compare_people
+    from pilotage.evaluation.bias.template import read_template
+
+    return partial(
+        compare_people,
+        use_case=wanted.name,
+        variant=wanted.variant,
+        templates=[read_template(path.name, read_file(path)) for path in wanted.templates],
+        max_cases=wanted.max_cases,
+        concurrency=wanted.concurrency,
+        foretell=_foretell,
+    )
+
+
 _PREPARED: dict[str, Callable[[Wanted], Callable[..., Awaitable[dict[str, Any]]]]] = {
     "security": _security,
     "privacy": _privacy,
+    "bias": _bias,
 }
 
 
@@ -133,6 +150,8 @@ def _show(suite: str, result: dict[str, Any]) -> None:
         _show_security(result)
     if suite == "privacy":
         _show_privacy(result)
+    if suite == "bias":
+        _show_bias(result)
     say(result["summary"])
 
 
@@ -187,6 +206,29 @@ def _show_privacy(result: dict[str, Any]) -> None:
         )
     for name, why in result["not_measured"].items():
         say(f"not measured: {name}: {why}", style="yellow")
+    say()
+
+
+def _show_bias(result: dict[str, Any]) -> None:
+    def gap(one: dict[str, Any], name: str) -> str:
+        found = one["gaps"].get(name)
+        return f"{found['value'] * 100:+.1f} ({found['low'] * 100:+.1f} to {found['high'] * 100:+.1f})" if found else ""
+
+    say()
+    table(
+        ("attribute", "group", "against", "success, points", "refusal, points", "flips", "for no reason", "longer", "tone", "least p", "verdict", "cases to know"),
+        (
+            (
+                one["attribute"], one["group"], one["reference"], gap(one, "success"), gap(one, "refusal"),
+                f"{one['flips']:.1%}", f"{one['null_flips']:.1%}", f"{one['longer']:+.1%}", f"{one['tone']:+.3f}",
+                f"{min(one['adjusted'].values()):.2g}", one["verdict"], one["needed"],
+            )
+            for one in result["comparisons"]
+        ),
+    )  # fmt: skip
+    say(
+        "Intervals are of 90 %, p is Holm's over all tests; equivalent means that all of both intervals lies inside the margin."
+    )
     say()
 
 
