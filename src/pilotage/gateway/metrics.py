@@ -68,6 +68,8 @@ FAMILIES = {
     "pilotage_upstream_retries_total": Family("counter", "Requests sent to a provider again."),
     "pilotage_breakers_opened_total": Family("counter", "Times that a release was asked no more."),
     "pilotage_breakers_open": Family("gauge", "Releases that are not asked now, in each worker."),
+    "pilotage_spans_sent_total": Family("counter", "Traced requests that a collector took."),
+    "pilotage_spans_dropped_total": Family("counter", "Traced requests that found no room or no collector."),
     "pilotage_cache_hits_total": Family("counter", "Requests answered from the cache."),
     "pilotage_cache_misses_total": Family("counter", "Requests that might have been."),
     "pilotage_cache_bytes": Family("gauge", "Memory that kept answers take."),
