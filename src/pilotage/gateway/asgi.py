@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
+from pilotage.gateway.exposition import CONTENT_TYPE
 from pilotage.gateway.feedback import Commit, FeedbackDoor
 from pilotage.gateway.flags import PATH as _FLAGS
 from pilotage.gateway.flags import Flags
-from pilotage.gateway.metrics import CONTENT_TYPE, Figures
+from pilotage.gateway.metrics import Figures
 from pilotage.gateway.spans import Spans
 from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import Incoming, refused
