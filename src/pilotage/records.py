@@ -30,7 +30,8 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     `unit` is a keyed digest (empty: no unit was given, so not enrolled). `arm` says why this release was assigned:
     `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
-    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself.
+    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `copy_of` is the live inference
+    that a copy (`source` and `arm` are `shadow`) was made of.
     """
 
     release: str
@@ -46,6 +47,7 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     streamed: bool = False
     key: str = ""
     caller: str = ""
+    copy_of: str = ""
 
 
 class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):

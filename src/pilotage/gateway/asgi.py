@@ -17,11 +17,11 @@ from pilotage.gateway.metrics import Figures
 from pilotage.gateway.spans import Spans
 from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import Incoming, refused
-from pilotage.serving.outcome import CLIENT_GONE
+from pilotage.serving.outcome import CLIENT_GONE, Signals
 from pilotage.serving.serve import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pilotage.gateway.door import Door
     from pilotage.gateway.exporter import Exporter
@@ -48,6 +48,7 @@ class Gateway:
         *,
         figures: Figures,
         exporter: Exporter | None,
+        signals: Sequence[Signals] = (),
     ) -> None:
         self._door = door
         self._recorder = recorder
@@ -56,7 +57,7 @@ class Gateway:
         self._commit = Commit(spool)
         self._exporter = exporter
         spans = Spans(exporter)
-        server = Server(upstreams, recorder, clock, (figures, spans) if exporter else (figures,))
+        server = Server(upstreams, recorder, clock, (figures, *((spans,) if exporter else ()), *signals))
         server.tracing = spans.begin
         self._cache = server.cache
         self._tally = upstreams.tally

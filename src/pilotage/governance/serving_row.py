@@ -10,8 +10,8 @@ import msgspec
 from pilotage.decision.verdict import guardrails
 from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
-from pilotage.spec.route import Allocation, MetricDoor, Route
-from pilotage.status import MILLION, Phase
+from pilotage.spec.route import Allocation, MetricDoor, Route, ShadowPlan
+from pilotage.status import MILLION, Phase, Stage
 
 if TYPE_CHECKING:
     from pilotage.spec.metric import Metric
@@ -48,6 +48,7 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",
+        shadow=_shadow(status, spec),
     )
     return msgspec.json.encode(route, order="deterministic")
 
@@ -71,6 +72,21 @@ def _allocation(status: UseCaseStatus, spec: UseCase) -> Allocation | None:
         rivals=() if held else rollout.rivals,
         out=() if held else tuple(sorted(rollout.out)),
         over=bool(held),
+    )
+
+
+def _shadow(status: UseCaseStatus, spec: UseCase) -> ShadowPlan | None:
+    """Return what is copied while the candidates are in staging; afterwards users meet them, and nothing need be copied."""
+    staging = spec.staging
+    if not staging.shadow or staging.shadow_a_day is None or status.stage is not Stage.STAGING or status.paused:
+        return None
+    if not status.candidates:
+        return None
+    return ShadowPlan(
+        releases=tuple(status.candidates),
+        share=round(staging.shadow * 10_000),
+        a_day=round(staging.shadow_a_day * 1_000_000),
+        at_once=staging.shadow_at_once,
     )
 
 

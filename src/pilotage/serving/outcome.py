@@ -43,7 +43,7 @@ class Signals(Protocol):
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
 
-    `arrived` is when its last byte was there, by the same clock.
+    `arrived` is when its last byte was there, by the same clock. `copy_of` is the live inference that shadow traffic copies.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "live"
     caller: str = ""
     trace: Trace | None = None
+    copy_of: str = ""
 
 
 class Outcome:
@@ -111,8 +112,17 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                copy_of=exposure.copy_of,
             )
         )
+
+    @property
+    def exposure(self) -> Exposure:
+        return self._exposure
+
+    @property
+    def request(self) -> Request:
+        return self._request
 
     @property
     def surface(self) -> str:
