@@ -69,7 +69,7 @@ class Outcome:
         self._asked = self._waited = 0
         self.overhead = 0
         """Nanoseconds from the request's arrival to the beginning of its answer, less those that providers took."""
-        self.exposure = self._exposure = exposure
+        self._exposure = exposure
         self.hops: list[Hop] = []
         """The releases that were asked, where this request is traced."""
         self._request = request
