@@ -60,6 +60,26 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "none",
         "whom the proxy is not asked for: domains, hosts with ports, addresses, networks, with commas between; `*` is all",
     ),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (
+        "none",
+        "where spans of requests are sent, such as `http://127.0.0.1:4318`, as OTLP over HTTP in JSON ([signals](../signals.md)); with it, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/json` only) and the same with `_TRACES`",
+    ),
+    "OTEL_SERVICE_NAME": (
+        "`pilotage`",
+        "the service's name in spans; `OTEL_RESOURCE_ATTRIBUTES` adds others",
+    ),
+    "OTEL_TRACES_SAMPLER": (
+        "`parentbased_always_on`",
+        "which traces are told of: `always_on`, `always_off` or `traceidratio` with `OTEL_TRACES_SAMPLER_ARG`, each also with `parentbased_` before it",
+    ),
+    "OTEL_BSP_MAX_QUEUE_SIZE": (
+        "`2048`",
+        "traced requests that may wait to be sent; `OTEL_BSP_SCHEDULE_DELAY` (milliseconds, `5000`) and `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` (`512`) say when",
+    ),
+    "OTEL_SDK_DISABLED": (
+        "`false`",
+        "`true` sends no spans; so does `OTEL_TRACES_EXPORTER` with anything but `otlp`",
+    ),
 }
 """Every setting: its default and what it does. docs/reference/settings.md shows this table, held by a test."""
 
