@@ -49,7 +49,10 @@ def recorded(count: int, units: int = 20) -> list[Batch]:
     for number in range(count):
         yes = int(rng.binomial(units, 0.6))
         costs = [int(cost * 1e6) for cost in rng.normal(0.2, 0.05, units).clip(0)]
-        metrics = {"resolved": (Cell(1, 1, 1, (yes, units - yes)),), "cost": (Cell(1, 1, 1, method.gather(costs)),)}
+        metrics: dict[str, tuple[Cell, ...]] = {
+            "resolved": (Cell(1, 1, 1, (yes, units - yes)),),
+            "cost": (Cell(1, 1, 1, method.gather(costs)),),
+        }
         found.append(Batch(at=(number + 1) * 5 * MINUTE, metrics=metrics))
     return found
 
