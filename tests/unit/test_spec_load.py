@@ -165,6 +165,31 @@ quality = {}
         ("[guardrails.a]\nmatures_after = '0s'", "final before anybody could answer"),
         ("[signals.a]\nmatures_after = '0s'", "final before anybody could answer"),
         ("[goals.a]\nsilence = 'none'", "goals.a.silence = 'none' leaves out who never answered"),
+        ("[budget]\na_day = 0", "budget.a_day"),
+        (
+            "[budget]\na_month = 5\n[variants.x]\nupstream = 'openai'\nmodel = 'm'",
+            "variants.x has no price, so budget.a_month could not be held",
+        ),
+        ("[budget]\na_day = 5\nbeyond = 'serch'", "budget.beyond = 'serch' names no variant"),
+        ("[budget]\nbeyond = 'x'\n[variants.x]\nupstream = 'search'", "has no meaning without a_day or a_month"),
+        (
+            "[budget]\na_day = 5\nbeyond = 'x'\n[variants.x]\nupstream = 'openai'\nmodel = 'm'\n"
+            "price = { input = 0, output = 1 }",
+            "'x' costs money, and it would answer when there is none left",
+        ),
+        (
+            "[budget]\na_day = 5\nbeyond = 'x'\n[variants.x]\nupstream = 'search'\nfallback = ['y']\n"
+            "[variants.y]\nupstream = 'openai'\nmodel = 'm'\nprice = { input = 1, output = 1 }",
+            "'y', a fallback of 'x', costs money",
+        ),
+        ("[limits]\nrequests_a_minute = 0", "limits.requests_a_minute"),
+        ("[limits]\nper = 'user'", "is not one of 'key' or 'unit'"),
+        ("[limits]\ntokens_a_minute = 4096", "is not more than one answer may take (4,096 tokens)"),
+        (
+            "[limits]\ntokens_a_minute = 5000\n[variants.x]\nupstream = 'openai'\nmodel = 'm'\n"
+            "parameters = { max_tokens = 6000 }",
+            "is not more than one answer may take (6,000 tokens)",
+        ),
         ("[rollout]\nbeta = 0", "rollout.beta = 0 must be above 0"),
         ("[rollout]\nalpha = 1", "rollout.alpha = 1 must be below 0.5"),
         ("[rollout]\nrisk_budget = 0", "rollout.risk_budget = 0 must be at least 1"),

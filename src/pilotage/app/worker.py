@@ -23,18 +23,21 @@ import uvloop
 
 from pilotage import settings
 from pilotage.app.log import start_log
+from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
 from pilotage.errors import PilotageError, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
+from pilotage.gateway.limits import Limits
 from pilotage.gateway.listener import Listener
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
 from pilotage.spec.route import Route
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.losses import LossFile
+from pilotage.store.rates import Rates
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
@@ -59,11 +62,12 @@ log = logging.getLogger(__name__)
 class Table:
     """Keeps the door's routing table at what the store says, and at which rollouts are watched."""
 
-    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams, sight: Sight) -> None:
+    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams, sight: Sight, shares: Shares) -> None:
         self._store = store
         self._door = door
         self._upstreams = upstreams
         self._sight = sight
+        self._shares = shares
         self._change = -1
         self._routes: dict[str, Route] = {}
         self._keys: list[Key] = []
@@ -108,6 +112,7 @@ class Table:
                     routes[row.use_case] = self._routes[row.use_case]
         releases = {reference: release for route in routes.values() for reference, release in route.releases.items()}
         await asyncio.to_thread(self._upstreams.index, list(releases.values()))
+        await self._shares.follow(routes)
         self._routes, self._keys = routes, keys
         self._door.table = RoutingTable(routes, keys, await self._blind())
         self._upstreams.retain(releases)
@@ -139,26 +144,31 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         )
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
-        table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))
+        shares, rates = Shares(store), Rates(workspace.run, name)
+        shares.limits = limits = Limits(clock, rates, shares.renew_soon)
+        stack.push_async_callback(shares.close)
+        table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)), shares)
         await table.refresh()
-        gateway = Gateway(door, upstreams, recorder, spool, clock, worker=name)
+        gateway = Gateway(door, upstreams, recorder, spool, clock, limits=limits, worker=name)
         stack.push_async_callback(gateway.close)
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(_keep(table, spool, ending))
+            keeping = [group.create_task(_keep(table, rates, spool, ending)), group.create_task(shares.keep())]
             await Listener(gateway.handle).serve(listener, ending, drain_seconds=DRAIN_SECONDS)
-            keeping.cancel()
+            for task in keeping:
+                task.cancel()
 
 
-async def _keep(table: Table, spool: Writer, ending: asyncio.Event) -> None:
+async def _keep(table: Table, rates: Rates, spool: Writer, ending: asyncio.Event) -> None:
     """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
     parent = os.getppid()
     polls = 0
     while True:
         await asyncio.sleep(POLL_SECONDS)
         await table.refresh()
+        await asyncio.to_thread(rates.follow)
         polls += 1
         if polls % SYNC_EVERY == 0:
             try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pilotage.gateway.door import Door
+    from pilotage.gateway.limits import Limits
     from pilotage.gateway.recorder import Recorder
     from pilotage.store.base import SpoolWriter
     from pilotage.upstream.base import Upstreams
@@ -36,7 +37,15 @@ _FOLDERS = (_MODELS, _FLAGS)
 
 class Gateway:
     def __init__(
-        self, door: Door, upstreams: Upstreams, recorder: Recorder, spool: SpoolWriter, clock: Clock, *, worker: str
+        self,
+        door: Door,
+        upstreams: Upstreams,
+        recorder: Recorder,
+        spool: SpoolWriter,
+        clock: Clock,
+        *,
+        limits: Limits,
+        worker: str,
     ) -> None:
         self._door = door
         self._recorder = recorder
@@ -45,8 +54,9 @@ class Gateway:
         self._commit = Commit(spool)
         server = Server(upstreams, recorder, clock)
         self._tally = upstreams.tally
+        self._limits = limits
         self._paths: dict[str, dict[str, Handler]] = {
-            **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
+            **{path: {"POST": handle} for path, handle in surfaces(door, server, clock, limits).items()},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
             _FLAGS: {"POST": Flags(door, recorder, clock).handle},
             _MODELS: {"GET": self._models},
@@ -124,5 +134,6 @@ class Gateway:
             routes=len(table.routes) if table else 0,
             blind=len(table.blind) if table else 0,
             tally=self._tally,
+            limits=self._limits,
         )
         await incoming.reply(200, text, CONTENT_TYPE)

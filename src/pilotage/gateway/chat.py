@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pilotage.clock import Clock, new_id
-from pilotage.errors import UpstreamError
+from pilotage.errors import RequestError, UpstreamError
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import Exposure
 from pilotage.serving.request import BODY_LIMIT, Request
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pilotage.gateway.door import Admitted, Door
+    from pilotage.gateway.limits import Limits
+    from pilotage.serving.grant import Grant
     from pilotage.serving.serve import Server
+
+_WORTH_WAITING = 60
 
 
 class Chat:
-    def __init__(self, door: Door, server: Server, clock: Clock, parse: Callable[[bytes], Request]) -> None:
+    def __init__(
+        self, door: Door, server: Server, clock: Clock, limits: Limits, parse: Callable[[bytes], Request]
+    ) -> None:
         self._parse = parse
+        self._limits = limits
         self._door = door
         self._server = server
         self._clock = clock
@@ -31,14 +38,16 @@ class Chat:
         """Answer one request; raise RequestError where it is refused."""
         received = time.monotonic_ns()
         key = self._door.key(incoming)
-        request = self._parse(await incoming.body(BODY_LIMIT))
+        body = await incoming.body(BODY_LIMIT)
+        request = self._parse(body)
         admitted = self._door.admit(incoming, key, request)
         if not answers(admitted.assignment.release, request):
             says = (
                 f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
             )
             raise refused(400, says, code="unsupported_surface", param="model")
-        exposure = self._expose(admitted, received)
+        admitted, grant = self._granted(incoming, admitted, request, len(body))
+        exposure = self._expose(admitted, received, grant)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
@@ -46,7 +55,20 @@ class Chat:
         }
         await self._answer(incoming, exposure, request)
 
-    def _expose(self, admitted: Admitted, received: int) -> Exposure:
+    def _granted(
+        self, incoming: Incoming, admitted: Admitted, request: Request, size: int
+    ) -> tuple[Admitted, Grant | None]:
+        try:
+            return self._limits.admit(admitted, request, size)
+        except RequestError as fault:
+            if fault.retry_after:
+                incoming.out["retry-after"] = str(fault.retry_after)
+            if fault.retry_after > _WORTH_WAITING:
+                # OpenAI's and Anthropic's clients would ask twice more within seconds.
+                incoming.out["x-should-retry"] = "false"
+            raise
+
+    def _expose(self, admitted: Admitted, received: int, grant: Grant | None) -> Exposure:
         return Exposure(
             id=new_id(self._clock),
             route=admitted.route,
@@ -56,6 +78,7 @@ class Chat:
             key=admitted.key,
             source=admitted.source,
             caller=admitted.caller,
+            grant=grant,
         )
 
     async def _answer(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:

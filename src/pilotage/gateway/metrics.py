@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pilotage.gateway.limits import Limits
     from pilotage.upstream.tally import Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,7 +31,7 @@ class Figures:
         buckets[bisect_left(_BUCKETS, seconds)] += 1
         self._seconds[path] += seconds
 
-    def text(self, *, lost: int, dropped: int, routes: int, blind: int, tally: Tally) -> bytes:
+    def text(self, *, lost: int, dropped: int, routes: int, blind: int, tally: Tally, limits: Limits) -> bytes:
         worker = f'worker="{self._worker}"'
         lines = _head("pilotage_requests_total", "counter", "Requests answered, by path and status.")
         lines += [
@@ -61,7 +62,28 @@ class Figures:
             ("pilotage_rollouts_blind", "gauge", "Rollouts whose controller is not heard of.", blind),
         ):
             lines += [*_head(name, kind, says), f"{name}{{{worker}}} {value}"]
-        return ("\n".join(lines) + "\n").encode()
+        return ("\n".join([*lines, *self._spending(limits)]) + "\n").encode()
+
+    def _spending(self, limits: Limits) -> list[str]:
+        """Return what was refused, and how near each cap is; money in units of its currency."""
+        worker = f'worker="{self._worker}"'
+        lines = _head("pilotage_limited_total", "counter", "Requests refused for a limit, by which it was.")
+        lines += [f'pilotage_limited_total{{{worker},limit="{name}"}} {n}' for name, n in limits.refused.items()]
+        lines += _head("pilotage_beyond_budget_total", "counter", "Requests answered by a budget's beyond.")
+        lines.append(f"pilotage_beyond_budget_total{{{worker}}} {limits.beyond}")
+        budgets = [(one.account, one.cap, one.last) for one in limits.allowances]
+        for name, says, values in (
+            ("cap", "The most that a day or a month may cost.", [(account, cap) for account, cap, _ in budgets]),
+            ("given_out", "Of that, what workers have.", [(account, purse.taken) for account, _, purse in budgets]),
+            (
+                "spent",
+                "Of that, what this worker has spent.",
+                [(account, purse.spent) for account, _, purse in budgets],
+            ),
+        ):
+            lines += _head(f"pilotage_budget_{name}", "gauge", says)
+            lines += [f'pilotage_budget_{name}{{{worker},account="{a}"}} {value / 1e6:.6f}' for a, value in values]
+        return lines
 
 
 def _head(name: str, kind: str, says: str) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from pilotage.decision.verdict import guardrails
 from pilotage.errors import NotFound
-from pilotage.spec.route import Allocation, MetricDoor, Route
+from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Route
 from pilotage.status import Phase
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilotage.status import UseCaseStatus
     from pilotage.store.base import Registered, Transaction
 
+MILLION = 1_000_000
 _TOLD = ("feedback", "errors", "fallbacks", "slow")
 """Sources that feedback adds to. Of these, all but the first are seen by the gateway too; where the application calls the
 model itself, only the application can say."""
@@ -47,6 +48,8 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",
+        money=_money(registered, spec),
+        limits=_limits(spec),
     )
     return msgspec.json.encode(route, order="deterministic")
 
@@ -64,6 +67,29 @@ def _allocation(status: UseCaseStatus) -> Allocation | None:
         generation=rollout.generation,
         rivals=rollout.rivals,
         out=tuple(sorted(rollout.out)),
+    )
+
+
+def _money(registered: Registered, spec: UseCase) -> Money | None:
+    budget = spec.budget
+    if budget is None or not budget.capped:
+        return None
+    return Money(
+        round((budget.a_day or 0) * MILLION),
+        round((budget.a_month or 0) * MILLION),
+        registered.releases[budget.beyond] if budget.beyond else "",
+    )
+
+
+def _limits(spec: UseCase) -> Limits:
+    limits = spec.limits
+    if limits is None:
+        return Limits()
+    return Limits(
+        requests=limits.requests_a_minute or 0,
+        tokens=limits.tokens_a_minute or 0,
+        per=limits.per,
+        max_tokens=limits.max_tokens,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, Started
+from pilotage.serving.grant import Grant
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
 from pilotage.spec.route import Route
@@ -32,7 +33,10 @@ class Recorder(Protocol):
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`."""
+    """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
+
+    `grant` is what it may cost, where that is limited.
+    """
 
     id: str
     route: Route
@@ -42,6 +46,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     source: str = "live"
     caller: str = ""
+    grant: Grant | None = None
 
 
 class Outcome:
@@ -95,6 +100,16 @@ class Outcome:
     def attempt(self) -> None:
         self._attempts += 1
 
+    def sending(self, release: Release, size: int) -> None:
+        """Note that so many bytes go out now; raise UpstreamError where they may cost more than there is."""
+        if self._exposure.grant is not None:
+            self._exposure.grant.sending(release, size)
+
+    def missed(self, kind: str) -> None:
+        """Note that an attempt failed, whatever is tried next."""
+        if self._exposure.grant is not None:
+            self._exposure.grant.missed(kind)
+
     def failed(self, reference: str, kind: str) -> None:
         """Note a fault; only the assigned release's own counts as the request's error."""
         if reference == self._exposure.assignment.reference and not self.error:
@@ -143,6 +158,8 @@ class Outcome:
             # Nothing had come when the caller gave up. A release that hangs must not look faultless.
             self.error = "abandoned"
         tokens_in, tokens_out = self._usage or (0, 0)
+        if self._exposure.grant is not None:
+            self._exposure.grant.settle(self._release, self._usage)
         self._recorder.finished(
             Finished(
                 id=self._exposure.id,

@@ -87,8 +87,8 @@ class Server:
                 answer = await self._answer(exposure, request, outcome, reference, release)
                 kind = ""
             except UpstreamError as raised:
-                if raised.kind == "open" and fault is not None:
-                    # The last attempt opened it; what that attempt met with is what there is to say.
+                if raised.kind in ("open", "budget") and fault is not None:
+                    # The last attempt opened it, or took what there was; what it met with is what there is to say.
                     return fault
                 # What the provider refuses says that it answers.
                 fault, kind = raised, raised.kind if raised.status >= 500 else ""
@@ -103,6 +103,7 @@ class Server:
                 return answer
             finally:
                 self._breakers.told(reference, breaker, kind)
+            outcome.missed(fault.kind)
             wait = pause(fault, tried, release.upstream, self._chance)
             if wait is None:
                 return fault
@@ -114,6 +115,7 @@ class Server:
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay:
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        outcome.sending(release, len(call.body))
         answer = await self._upstreams.of(release).send(call)
         handed_on = False
         try:

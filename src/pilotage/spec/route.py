@@ -53,6 +53,26 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     out: tuple[str, ...] = ()
 
 
+class Money(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a use case may cost, in millionths of its currency; 0 is no cap. `beyond` answers where that does not suffice."""
+
+    a_day: int = 0
+    a_month: int = 0
+    beyond: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much may be asked in a minute, by each `key` or `unit`; 0 is no limit.
+
+    `max_tokens` is how long an answer may be where neither the request nor its release says it.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    per: str = "key"
+    max_tokens: int = 4_096
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a worker must know of one use case. `live` is empty where nothing serves yet.
 
@@ -72,3 +92,5 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retain_for: int = 30
     currency: str = "EUR"
     retired: bool = False
+    money: Money | None = None
+    limits: Limits = Limits()

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.rollout import Rollout
+from pilotage.spec.spending import Budget, Limits
 from pilotage.spec.variant import Name, Upstream, Variant
 
 BUILT_IN_UPSTREAMS = ("search", "openai")
@@ -56,19 +57,6 @@ class Traffic(Strict):
             says = f"regulars = {self.regulars:g} are fewer than the {daily:,.0f} that return on one day (returning)"
             raise Incoherent([("regulars", f"{says}; count everybody who came back within a month")])
         return self
-
-
-class Budget(Strict):
-    """What it may cost."""
-
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
-    """Three capital letters (ISO 4217); every price and every worth in this file is in it."""
-    a_day: Annotated[float, Field(gt=0)] | None = None
-    """The most that one day may cost."""
-    a_month: Annotated[float, Field(gt=0)] | None = None
-    """The most that one month may cost."""
-    a_request: Annotated[float, Field(gt=0)] | None = None
-    """The most that one request may cost on average; the gate into staging reads it."""
 
 
 class Data(Strict):
@@ -127,6 +115,8 @@ class UseCase(Strict):
     """Metrics that are recorded and shown but decide nothing."""
     budget: Budget | None = None
     """What it may cost."""
+    limits: Limits | None = None
+    """How much may be asked."""
     data: Data = Data()
     """Where texts come from and what is kept."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)

@@ -202,6 +202,28 @@ class Leases(Protocol):
     def held(self, name: str) -> Lease | None: ...
 
 
+class Handed(msgspec.Struct, frozen=True):
+    """What a worker was given of an account, and how much of it all workers together have in this period."""
+
+    given: int
+    taken: int
+
+
+class Allowances(Protocol):
+    """Caps that many workers share: each spends only out of what it took, so all of them together never pass the cap.
+
+    What a worker that died had taken stays taken until the period ends: nobody knows how much of it was spent.
+    """
+
+    def take(self, account: str, period: str, cap: int, wanted: int, least: int) -> Handed:
+        """Hand out what is wanted, but no more than a quarter of what is left under the cap, or `least` where that is more."""
+
+    def give_back(self, account: str, period: str, amount: int) -> None:
+        """Take back what its worker will not spend."""
+
+    def taken(self, account: str, period: str) -> int: ...
+
+
 class Transaction(Protocol):
     """Everything the store holds, as of one moment."""
 
@@ -233,6 +255,8 @@ class Transaction(Protocol):
     def batches(self) -> Batches: ...
     @property
     def leases(self) -> Leases: ...
+    @property
+    def allowances(self) -> Allowances: ...
 
 
 class Store(Protocol):
