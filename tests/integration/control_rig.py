@@ -203,20 +203,20 @@ class Serving:
         return pid
 
     def to_canary(self, text: str = USE_CASE) -> None:
-        """Register the use case and bring its candidate to the first step of the ramp, with evidence on record."""
+        """Register the use case and bring its candidates to the first step of the ramp, with evidence on record."""
         directory = write_use_case(self.workspace.parent / "help", text)
         result = self.command("apply", files=files_of(directory))
-        candidate = result["candidate"]
-        fact = {"use_case": "help", "release": candidate, "n": 400, "method": "test", "data": "0" * 64}
-        fact["baseline"] = result["live"]
-        for measure, value in (
-            ("quality", 0.9),
-            ("quality_difference", 0.1),
-            ("replay_errors", 0.0),
-            ("security", 0.0),
-            ("privacy", 0.0),
-        ):
-            self.command("record_evidence", measure=measure, value=value, low=value, high=value, **fact)
+        fact = {"use_case": "help", "n": 400, "method": "test", "data": "0" * 64, "baseline": result["live"]}
+        for candidate in (release for release in result["releases"].values() if release != result["live"]):
+            for measure, value in (
+                ("quality", 0.9),
+                ("quality_difference", 0.1),
+                ("replay_errors", 0.0),
+                ("security", 0.0),
+                ("privacy", 0.0),
+            ):
+                told = {**fact, "release": candidate, "measure": measure, "value": value, "low": value, "high": value}
+                self.command("record_evidence", **told)
         for _ in ("poc", "staging", "canary"):
             self.command("promote", use_case="help")
 
