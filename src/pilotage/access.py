@@ -26,7 +26,8 @@ class Role(StrEnum):
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as stored: `digest` is SHA-256 of the secret (256 random bits, so a slow hash would add nothing).
 
-    `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never.
+    `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never. What follows them is what
+    may be asked with it and what that may cost, over all use cases: in millionths of `currency`, 0 for no limit.
     """
 
     id: str
@@ -37,6 +38,15 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     use_cases: tuple[str, ...] = ()
     expires: int = 0
     revoked: int = 0
+    requests_a_minute: int = 0
+    tokens_a_minute: int = 0
+    a_day: int = 0
+    a_month: int = 0
+    currency: str = "EUR"
+
+    @property
+    def limited(self) -> bool:
+        return bool(self.requests_a_minute or self.tokens_a_minute or self.a_day or self.a_month)
 
     def allows(self, role: Role, use_case: str = "", *, now: int) -> bool:
         """Return whether this key may act as `role` on `use_case` at `now` (microseconds)."""

@@ -107,23 +107,12 @@ class NotMeasured(PilotageError):
 
 
 class RequestError(PilotageError):
-    """A refused gateway request, in OpenAI's shape `{"error": {"message", "type", "param", "code"}}`.
-
-    `retry_after` is the seconds after which asking again may help, 0 where that is not known.
-    """
+    """A refused gateway request, in OpenAI's shape `{"error": {"message", "type", "param", "code"}}`."""
 
     def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str,
-        kind: str = "invalid_request_error",
-        param: str | None = None,
-        retry_after: int = 0,
+        self, status: int, message: str, *, code: str, kind: str = "invalid_request_error", param: str | None = None
     ) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
         self.status = status
         self.kind = kind
         self.error_code = code

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilotage.clock import DAY, HOUR, SECOND
-from pilotage.serving.purse import Allowance, Kind, Period, Purse, period
+from pilotage.serving.purse import Allowance, Purse
+from pilotage.spec.period import Kind, bounds, period
 
 
 class Bank:
@@ -21,7 +22,7 @@ class Bank:
 
     def take(self, wanted: int, least: int) -> int:
         left = max(0, self.cap - self.taken)
-        granted = max(0, min(wanted, max(left // 4, least), left))
+        granted = max(0, min(wanted, max(left // 4, least) if least <= left else left // 4, left))
         self.taken += granted
         return granted
 
@@ -146,7 +147,11 @@ def at(*when: int) -> int:
     ],
 )
 def test_periods_are_calendar_days_and_months_in_utc(kind: Kind, when: int, name: str, end: int) -> None:
-    assert period(kind, when) == Period(name, end)
+    found = period(kind, when)
+    assert (found.name, found.end) == (name, end)
+    assert bounds(name) == (found.begin, end)
+    assert found.begin <= when < found.end
+    assert period(kind, end).number == found.number + 1
 
 
 def test_the_next_period_has_its_share_before_it_begins() -> None:

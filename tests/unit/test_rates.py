@@ -17,29 +17,29 @@ from pilotage.store.rates import Count, Rates
 TAKER = """
 import sys
 from pathlib import Path
-from pilotage.store.rates import Count, Rates
+from pilotage.store.rates import Rates
 
 mine = Rates(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
 mine.follow()
 for subject in range(1, 201):
-    taken = sum(isinstance(mine.take(subject, 7, 2, requests=50, most=0), Count) for _ in range(40))
+    taken = sum(not mine.take(subject, 7, 2, requests=50, most=0).passed for _ in range(40))
     print(subject, taken, flush=True)
 sys.stdin.readline()
 """
 
 
-def taken(found: object) -> bool:
-    return isinstance(found, Count)
+def taken(found: Count) -> bool:
+    return not found.passed
 
 
 def test_two_limits_are_told_apart(tmp_path: Path) -> None:
     mine = Rates(tmp_path, "w0")
     assert taken(mine.take(5, 1, 10, requests=2, most=0))
     assert taken(mine.take(5, 1, 10, requests=2, most=0))
-    assert mine.take(5, 1, 10, requests=2, most=0) == "requests"
-    assert mine.take(5, 1, 10, requests=3, most=29) == "tokens"
+    assert mine.take(5, 1, 10, requests=2, most=0).passed == "requests"
+    assert mine.take(5, 1, 10, requests=3, most=29).passed == "amount"
     assert taken(mine.take(6, 1, 10, requests=2, most=10))
     assert taken(mine.take(5, 2, 10, requests=2, most=0))
     assert taken(mine.take(5, 3, 10, requests=1, most=0))
@@ -50,10 +50,10 @@ def test_workers_count_together_and_one_that_comes_back_goes_on(tmp_path: Path) 
     first.follow()
     assert taken(first.take(5, 1, 0, requests=2, most=0))
     assert taken(second.take(5, 1, 0, requests=2, most=0))
-    assert first.take(5, 1, 0, requests=2, most=0) == "requests"
-    assert Rates(tmp_path, "w0").take(5, 1, 0, requests=2, most=0) == "requests"
+    assert first.take(5, 1, 0, requests=2, most=0).passed == "requests"
+    assert Rates(tmp_path, "w0").take(5, 1, 0, requests=2, most=0).passed == "requests"
     assert taken(Rates(tmp_path, "w0").take(5, 1, 0, requests=3, most=0))
-    assert second.take(5, 1, 0, requests=3, most=0) == "requests"
+    assert second.take(5, 1, 0, requests=3, most=0).passed == "requests"
 
 
 def test_tokens_are_corrected_while_their_minute_lasts(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_tokens_are_corrected_while_their_minute_lasts(tmp_path: Path) -> None:
     assert isinstance(second, Count)
     assert taken(mine.take(5, 3, 90, requests=0, most=100))
     second.correct(0)
-    assert mine.take(5, 3, 11, requests=0, most=100) == "tokens"
+    assert mine.take(5, 3, 11, requests=0, most=100).passed == "amount"
     first.correct(0)
     assert taken(mine.take(5, 3, 10, requests=0, most=100))
 
@@ -76,7 +76,7 @@ def test_subjects_that_fall_into_one_place_are_apart(tmp_path: Path) -> None:
     for number in range(1, 64):
         assert taken(mine.take(number * rates.SLOTS, 1, 0, requests=1, most=0))
     for number in range(1, 64):
-        assert other.take(number * rates.SLOTS, 1, 0, requests=1, most=0) == "requests"
+        assert other.take(number * rates.SLOTS, 1, 0, requests=1, most=0).passed == "requests"
 
 
 def test_without_room_for_another_it_is_turned_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -89,7 +89,7 @@ def test_without_room_for_another_it_is_turned_away(tmp_path: Path, caplog: pyte
 def test_where_no_file_can_be_made_it_counts_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mine = Rates(tmp_path / "nowhere", "w0")
     assert taken(mine.take(5, 1, 0, requests=1, most=0))
-    assert mine.take(5, 1, 0, requests=1, most=0) == "requests"
+    assert mine.take(5, 1, 0, requests=1, most=0).passed == "requests"
     assert "counts alone" in caplog.text
 
 
@@ -126,4 +126,4 @@ def test_processes_at_once_never_admit_more_than_the_limit(tmp_path: Path) -> No
     assert max(sums.values()) <= 50, json.dumps(sums)
     # Who is left finds what was taken, and no less.
     late = Rates(tmp_path, "w9")
-    assert all(late.take(subject, 7, 2, requests=sums[subject], most=0) == "requests" for subject in sums)
+    assert all(late.take(subject, 7, 2, requests=sums[subject], most=0).passed == "requests" for subject in sums)

@@ -32,6 +32,7 @@ from pilotage.console.site import create
 from pilotage.console.visitors import Visitors
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context
+from pilotage.governance.settlement import settle
 from pilotage.rollout.controller import Controller
 from pilotage.rollout.ingest import Ingest
 from pilotage.rollout.losses import LossWatch
@@ -39,6 +40,7 @@ from pilotage.rollout.mandate import Mandate
 from pilotage.rollout.observe import Observer
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.heartbeats import Heartbeats
+from pilotage.store.holders import Holders
 from pilotage.store.losses import LossReader
 from pilotage.store.spool import Reader
 from pilotage.store.sqlite import SqliteStore
@@ -94,7 +96,16 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
             )
             return Engine(ingest, controller, observer)
 
-        loop = Loop(context, mandate, begin, seal=seal, losing=Losing(losses, watch), texts=Texts(workspace.texts))
+        holders = Holders(workspace.run)
+        loop = Loop(
+            context,
+            mandate,
+            begin,
+            seal=seal,
+            losing=Losing(losses, watch),
+            texts=Texts(workspace.texts),
+            settle=lambda: settle(store, events, spool, holders, losses.by_worker()),
+        )
         visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)
         site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)
         server = uvicorn.Server(

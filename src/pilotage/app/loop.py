@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.clock import HOUR
 from pilotage.console.health import Health
 from pilotage.errors import PilotageError
+from pilotage.governance.budgets import tell
 from pilotage.governance.retention import expire_texts
 from pilotage.rollout.mandate import RENEW_SECONDS
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
-WORK = ("mandate", "events", "losses", "rollouts", "sealing", "texts")
+WORK = ("mandate", "events", "losses", "rollouts", "sealing", "texts", "budgets")
 """What may fail beside the use cases."""
 
 log = logging.getLogger(__name__)
@@ -60,9 +61,10 @@ class Loop:
         seal: Seal,
         losing: Losing,
         texts: Texts,
+        settle: Callable[[], int],
     ) -> None:
         self._context, self._mandate, self._begin = context, mandate, begin
-        self._seal, self._losing, self._texts = seal, losing, texts
+        self._seal, self._losing, self._texts, self._settle = seal, losing, texts, settle
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
@@ -135,6 +137,7 @@ class Loop:
     async def _keep_up(self, ingest: Ingest) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
         await self._attempt("sealing", ingest.seal_due)
+        await self._attempt("budgets", self._look_after_budgets)
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:
             return
@@ -143,6 +146,13 @@ class Loop:
             self._expired = now
         if gone:
             log.info("%d files of texts have expired", gone)
+
+    def _look_after_budgets(self) -> None:
+        settled = self._settle()
+        if settled:
+            log.info("the shares of %d workers that were killed are settled", settled)
+        for said in tell(self._context):
+            log.warning("%s", said)
 
     async def _pause(self, seconds: float) -> None:
         try:

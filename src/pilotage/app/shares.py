@@ -1,89 +1,115 @@
-"""A worker's shares of what its use cases may spend: taken from the store beside the requests, and given back."""
+"""A worker's shares of what may be spent: taken from the store beside the requests, and given back."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.errors import PilotageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from pilotage.access import Key
     from pilotage.gateway.limits import Limits
+    from pilotage.serving.purse import Allowance, Purse
     from pilotage.spec.route import Route
     from pilotage.store.base import Handed, Store
 
 RENEW_SECONDS = 0.2
+PAUSE_SECONDS = 0.02
+"""Between two renewals, however low a share runs: the store is everybody's."""
+TELL_SECONDS = 2.0
+"""How old the store's word may be of what was spent."""
 
 log = logging.getLogger(__name__)
 
 
-class Shares:
-    """Renews each share every 200 ms, and at once where one runs low. With the store away, what is there is spent."""
+class Move(NamedTuple):
+    """What one share asks of the store; `wanted` is below zero for what goes back. A turn without news writes nothing."""
 
-    def __init__(self, store: Store) -> None:
+    account: str
+    period: str
+    cap: int
+    wanted: int
+    least: int
+    spent: int
+    telling: bool
+
+
+class Shares:
+    """Renews each share every 200 ms, and soon where one runs low. With the store away, what is there is spent."""
+
+    def __init__(self, store: Store, holder: str) -> None:
         self._store = store
+        self._holder = holder
         self._low = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._told = 0.0
         self._reachable = True
         self.limits: Limits | None = None
 
     def renew_soon(self) -> None:
         self._low.set()
 
-    async def follow(self, routes: Mapping[str, Route]) -> None:
+    async def follow(self, routes: Mapping[str, Route], keys: Iterable[Key]) -> None:
         """Take over what is limited now, with a share of it before anybody asks."""
         if self.limits is not None:
-            self.limits.follow(routes)
+            self.limits.follow(routes, keys)
             await self.renew()
 
     async def keep(self) -> None:
         """Renew until cancelled."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._low.wait(), RENEW_SECONDS)
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._low.wait()
             self._low.clear()
             await self.renew()
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def renew(self) -> None:
         # One at a time: each asks by what the last one brought.
         async with self._turn:
             if self.limits is None:
                 return
-            asked = [
-                (allowance, name, purse, *purse.wanted(allowance.cap)) for allowance, name, purse in self.limits.due()
-            ]
-            moving = [one for one in asked if one[3]]
-            if not moving:
+            telling = time.monotonic() - self._told >= TELL_SECONDS
+            asked: list[tuple[Allowance, Purse, Move]] = []
+            for allowance, name, purse in self.limits.due():
+                wanted, least = purse.wanted(allowance.cap)
+                news = purse.spent != purse.told
+                if wanted or (telling and news):
+                    move = Move(allowance.account, name, allowance.cap, wanted, least, purse.spent, news)
+                    asked.append((allowance, purse, move))
+            if not asked:
                 return
-            for _, _, purse, wanted, _ in moving:
-                if wanted < 0:
-                    purse.returned(-wanted)
-            handed = await self._moved(
-                [(a.account, name, a.cap, wanted, least) for a, name, _, wanted, least in moving]
-            )
-            for (allowance, name, purse, _, _), got in zip(moving, handed, strict=False):
+            for _, purse, move in asked:
+                if move.wanted < 0:
+                    purse.returned(-move.wanted)
+            handed = await self._moved([move for _, _, move in asked])
+            if handed:
+                self._told = time.monotonic()
+            for (allowance, purse, move), got in zip(asked, handed, strict=False):
+                purse.told = move.spent
                 if got is not None:
                     purse.renewed(got.given, got.taken, allowance.cap)
-                    self.limits.renewed(allowance, name, purse)
 
-    async def close(self) -> None:
-        """Give back what was not spent."""
+    async def close(self) -> bool:
+        """Give back what was not spent; return whether the store knows."""
         async with self._turn:
             moves = []
-            for allowance in self.limits.allowances if self.limits is not None else ():
+            for allowance in self.limits.known if self.limits is not None else ():
                 for name, purse in allowance.all():
-                    if (free := purse.free) > 0:
-                        purse.returned(free)
-                        moves.append((allowance.account, name, allowance.cap, -free, 0))
-            if moves:
-                await self._moved(moves)
+                    free = max(0, purse.free)
+                    purse.returned(free)
+                    moves.append(Move(allowance.account, name, allowance.cap, -free, 0, purse.spent, telling=True))
+            return not moves or bool(await self._moved(moves))
 
-    async def _moved(self, moves: list[tuple[str, str, int, int, int]]) -> list[Handed | None]:
-        """Take and give back, all or nothing; with the store out of reach, say so once."""
+    async def _moved(self, moves: Sequence[Move]) -> list[Handed | None]:
+        """Take and give back, all or nothing; with the store out of reach, say so once and return nothing."""
         try:
             handed = await asyncio.to_thread(self._move, moves)
         except (PilotageError, OSError) as fault:
@@ -94,13 +120,17 @@ class Shares:
         self._reachable = True
         return handed
 
-    def _move(self, moves: list[tuple[str, str, int, int, int]]) -> list[Handed | None]:
+    def _move(self, moves: Sequence[Move]) -> list[Handed | None]:
         handed: list[Handed | None] = []
         with self._store.write() as tx:
-            for account, name, cap, wanted, least in moves:
-                if wanted > 0:
-                    handed.append(tx.allowances.take(account, name, cap, wanted, least))
-                else:
-                    tx.allowances.give_back(account, name, -wanted)
-                    handed.append(None)
+            for move in moves:
+                where = (move.account, move.period, self._holder)
+                got = None
+                if move.wanted > 0:
+                    got = tx.allowances.take(*where, cap=move.cap, wanted=move.wanted, least=move.least)
+                elif move.wanted < 0:
+                    tx.allowances.give_back(*where, -move.wanted)
+                if move.telling:
+                    tx.allowances.spent(*where, move.spent)
+                handed.append(got)
         return handed

@@ -36,8 +36,9 @@ from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
 from pilotage.spec.route import Route
 from pilotage.store.heartbeats import Heartbeats
+from pilotage.store.holders import Holder
 from pilotage.store.losses import LossFile
-from pilotage.store.rates import Rates
+from pilotage.store.rates import Counters
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
@@ -112,7 +113,7 @@ class Table:
                     routes[row.use_case] = self._routes[row.use_case]
         releases = {reference: release for route in routes.values() for reference, release in route.releases.items()}
         await asyncio.to_thread(self._upstreams.index, list(releases.values()))
-        await self._shares.follow(routes)
+        await self._shares.follow(routes, keys)
         self._routes, self._keys = routes, keys
         self._door.table = RoutingTable(routes, keys, await self._blind())
         self._upstreams.retain(releases)
@@ -144,9 +145,10 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         )
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
-        shares, rates = Shares(store), Rates(workspace.run, name)
-        shares.limits = limits = Limits(clock, rates, shares.renew_soon)
-        stack.push_async_callback(shares.close)
+        holder = Holder(workspace.run, name, losses.events)
+        shares, counters = Shares(store, holder.name), Counters(workspace.run, name)
+        shares.limits = limits = Limits(clock, counters.minutes, counters, shares.renew_soon)
+        stack.push_async_callback(_give_back, shares, holder)
         table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)), shares)
         await table.refresh()
         gateway = Gateway(door, upstreams, recorder, spool, clock, limits=limits, worker=name)
@@ -155,20 +157,26 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
         async with asyncio.TaskGroup() as group:
-            keeping = [group.create_task(_keep(table, rates, spool, ending)), group.create_task(shares.keep())]
+            keeping = [group.create_task(_keep(table, counters, spool, ending)), group.create_task(shares.keep())]
             await Listener(gateway.handle).serve(listener, ending, drain_seconds=DRAIN_SECONDS)
             for task in keeping:
                 task.cancel()
 
 
-async def _keep(table: Table, rates: Rates, spool: Writer, ending: asyncio.Event) -> None:
+async def _give_back(shares: Shares, holder: Holder) -> None:
+    """Give back what was not spent. Where the store does not take it, it is settled from the spool, as after a kill."""
+    if await shares.close():
+        holder.close()
+
+
+async def _keep(table: Table, counters: Counters, spool: Writer, ending: asyncio.Event) -> None:
     """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
     parent = os.getppid()
     polls = 0
     while True:
         await asyncio.sleep(POLL_SECONDS)
         await table.refresh()
-        await asyncio.to_thread(rates.follow)
+        await asyncio.to_thread(counters.follow)
         polls += 1
         if polls % SYNC_EVERY == 0:
             try:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pilotage.clock import Clock, new_id
-from pilotage.errors import RequestError, UpstreamError
+from pilotage.errors import UpstreamError
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import Exposure
 from pilotage.serving.request import BODY_LIMIT, Request
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pilotage.gateway.limits import Limits
     from pilotage.serving.grant import Grant
     from pilotage.serving.serve import Server
-
-_WORTH_WAITING = 60
 
 
 class Chat:
@@ -46,7 +44,7 @@ class Chat:
                 f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
             )
             raise refused(400, says, code="unsupported_surface", param="model")
-        admitted, grant = self._granted(incoming, admitted, request, len(body))
+        admitted, grant = self._limits.admit(admitted, request, len(body), incoming.out)
         exposure = self._expose(admitted, received, grant)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
@@ -54,19 +52,6 @@ class Chat:
             "x-pilotage-variant": admitted.assignment.release.variant,
         }
         await self._answer(incoming, exposure, request)
-
-    def _granted(
-        self, incoming: Incoming, admitted: Admitted, request: Request, size: int
-    ) -> tuple[Admitted, Grant | None]:
-        try:
-            return self._limits.admit(admitted, request, size)
-        except RequestError as fault:
-            if fault.retry_after:
-                incoming.out["retry-after"] = str(fault.retry_after)
-            if fault.retry_after > _WORTH_WAITING:
-                # OpenAI's and Anthropic's clients would ask twice more within seconds.
-                incoming.out["x-should-retry"] = "false"
-            raise
 
     def _expose(self, admitted: Admitted, received: int, grant: Grant | None) -> Exposure:
         return Exposure(

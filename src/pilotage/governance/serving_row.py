@@ -9,16 +9,23 @@ import msgspec
 
 from pilotage.decision.verdict import guardrails
 from pilotage.errors import NotFound
-from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Route
+from pilotage.spec.price import MILLION
+from pilotage.spec.pricelist import converted, listed
+from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Pace, Route
+from pilotage.spec.spending import UnitBudget
 from pilotage.status import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pilotage.spec import spending
     from pilotage.spec.metric import Metric
+    from pilotage.spec.price import Price
+    from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
     from pilotage.store.base import Registered, Transaction
 
-MILLION = 1_000_000
 _TOLD = ("feedback", "errors", "fallbacks", "slow")
 """Sources that feedback adds to. Of these, all but the first are seen by the gateway too; where the application calls the
 model itself, only the application can say."""
@@ -48,6 +55,7 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",
+        prices=_public_prices(releases, spec),
         money=_money(registered, spec),
         limits=_limits(spec),
     )
@@ -74,11 +82,18 @@ def _money(registered: Registered, spec: UseCase) -> Money | None:
     budget = spec.budget
     if budget is None or not budget.capped:
         return None
+    unit = budget.unit or UnitBudget()
     return Money(
-        round((budget.a_day or 0) * MILLION),
-        round((budget.a_month or 0) * MILLION),
-        registered.releases[budget.beyond] if budget.beyond else "",
+        a_day=_millionths(budget.a_day),
+        a_month=_millionths(budget.a_month),
+        beyond=registered.releases[budget.beyond] if budget.beyond else "",
+        unit_a_day=_millionths(unit.a_day),
+        unit_a_month=_millionths(unit.a_month),
     )
+
+
+def _millionths(amount: float | None) -> int:
+    return round((amount or 0) * MILLION)
 
 
 def _limits(spec: UseCase) -> Limits:
@@ -86,11 +101,23 @@ def _limits(spec: UseCase) -> Limits:
     if limits is None:
         return Limits()
     return Limits(
-        requests=limits.requests_a_minute or 0,
-        tokens=limits.tokens_a_minute or 0,
-        per=limits.per,
-        max_tokens=limits.max_tokens,
+        key=_pace(limits.key), unit=_pace(limits.unit), max_tokens=limits.max_tokens, max_bytes=limits.max_bytes
     )
+
+
+def _pace(pace: spending.Pace | None) -> Pace:
+    return Pace() if pace is None else Pace(pace.requests_a_minute or 0, pace.tokens_a_minute or 0)
+
+
+def _public_prices(releases: Mapping[str, Release], spec: UseCase) -> dict[str, Price]:
+    """Return the public prices of those that name none, where they can be said in the file's currency."""
+    rate = spec.budget.rate if spec.budget else None
+    found = {
+        reference: listed(release.upstream.provider, release.model)
+        for reference, release in releases.items()
+        if release.price is None and rate is not None
+    }
+    return {reference: converted(one, rate or 0) for reference, one in found.items() if one is not None}
 
 
 def _door(metric: Metric) -> MetricDoor:

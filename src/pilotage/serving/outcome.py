@@ -9,7 +9,7 @@ import msgspec
 
 from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, Started
-from pilotage.serving.grant import Grant
+from pilotage.serving.grant import Bill, Grant
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
 from pilotage.spec.route import Route
@@ -65,6 +65,7 @@ class Outcome:
         self._attempts = 0
         self._first_byte = 0
         self._usage: tuple[int, int] | None = None
+        self._pictures = 0
         self._model = ""
         self._done = False
         self.finish_reason = ""
@@ -94,6 +95,9 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                held=exposure.grant.held * sum(1 + release.upstream.retries for release in chain)
+                if exposure.grant is not None
+                else 0,
             )
         )
 
@@ -140,6 +144,10 @@ class Outcome:
     def count(self, tokens_in: int | None, tokens_out: int | None) -> None:
         self._usage = (_tokens(tokens_in), _tokens(tokens_out))
 
+    def pictured(self, number: int) -> None:
+        """Note how many pictures there are."""
+        self._pictures = number
+
     def ended(self, reason: str) -> None:
         """Note why the model stopped, in the surface's own word."""
         self.finish_reason = reason[:_LONGEST_NAME]
@@ -158,8 +166,9 @@ class Outcome:
             # Nothing had come when the caller gave up. A release that hangs must not look faultless.
             self.error = "abandoned"
         tokens_in, tokens_out = self._usage or (0, 0)
-        if self._exposure.grant is not None:
-            self._exposure.grant.settle(self._release, self._usage)
+        bill = self._bill()
+        grant = self._exposure.grant
+        spent = grant.settle(bill) if grant is not None else 0
         self._recorder.finished(
             Finished(
                 id=self._exposure.id,
@@ -176,13 +185,20 @@ class Outcome:
                 input_tokens=tokens_in,
                 output_tokens=tokens_out,
                 counted=self._usage is not None,
-                cost=_cost(self._release, tokens_in, tokens_out),
+                cost=bill.cost if bill is not None else 0,
+                spent=spent,
                 finish_reason=self.finish_reason,
                 model=self._model,
             ),
             self._text(),
             redact=self._exposure.route.retention == "redacted",
         )
+
+    def _bill(self) -> Bill | None:
+        if self._release is None:
+            return None
+        price = self._exposure.route.price(self._served, self._release)
+        return Bill(price, self._usage, self._pictures, self._request.characters)
 
     def _elapsed(self) -> int:
         return (time.monotonic_ns() - self._exposure.received) // 1000
@@ -212,11 +228,3 @@ def _patience(release: Release) -> int:
 def _tokens(said: int | None) -> int:
     """Return what a provider says of tokens, as far as it can be true."""
     return min(max(said or 0, 0), _MOST_TOKENS)
-
-
-def _cost(release: Release | None, tokens_in: int, tokens_out: int) -> int:
-    """Return millionths of the currency; prices are millionths for a million tokens."""
-    if release is None:
-        return 0
-    price_in, price_out = release.input_price or 0, release.output_price or 0
-    return round((tokens_in * price_in + tokens_out * price_out) / 1_000_000)

@@ -7,48 +7,26 @@ was spent is never above the sum of what was given, and that never above the cap
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from pilotage.spec.period import Kind, Period, period
 
-from pilotage.clock import SECOND
-
-Kind = Literal["day", "month"]
-
-NEAR = 0.8
-"""The part of a cap from which on it is said that it is near."""
 _SMALLEST = 200
 """A worker that has seen no request asks for this part of the cap."""
 _AHEAD = 10
 """Renewals that a share should last for, at the pace of the last one."""
 _AT_ONCE = 8
 """Of the dearest request that was held lately, so many must fit in."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Period(NamedTuple):
-    """A day or a month in UTC: its name, such as 2026-11-23 or 2026-11, and when it ends (microseconds)."""
-
-    name: str
-    end: int
-
-
-def period(kind: Kind, at: int) -> Period:
-    """Return the period in which a time lies (microseconds since 1970)."""
-    begin = (_EPOCH + timedelta(seconds=at // SECOND)).replace(hour=0, minute=0, second=0)
-    following = begin.replace(day=1) + timedelta(days=31)
-    end = begin + timedelta(days=1) if kind == "day" else following.replace(day=1)
-    name = begin.strftime("%Y-%m-%d" if kind == "day" else "%Y-%m")
-    return Period(name, round((end - _EPOCH).total_seconds()) * SECOND)
 
 
 class Purse:
     """What one worker has of one account in one period. `usual` is what a plain request may cost at worst."""
 
-    __slots__ = ("_dearest", "_least", "_moved", "_refused", "dry", "given", "held", "spent", "taken", "usual")
+    __slots__ = ("_dearest", "_least", "_moved", "_refused", "dry", "given", "held", "spent", "taken", "told", "usual")
 
     def __init__(self, usual: int = 0) -> None:
         self.usual = usual
         self.given = self.held = self.spent = 0
+        self.told = 0
+        """Of what was spent, so much the store knows."""
         self.taken = 0
         """What all workers together had been given, as the store last said."""
         self.dry = False
@@ -116,7 +94,7 @@ class Allowance:
 
     def __init__(self, account: str, kind: Kind, cap: int, usual: int = 0) -> None:
         self.account, self.kind, self.cap, self.usual = f"{account}/{kind}", kind, cap, usual
-        self.now = Period("", 0)
+        self.now = Period("", 0, 0, 0)
         self._purses: dict[str, Purse] = {}
 
     def purse(self, at: int) -> Purse:

@@ -39,6 +39,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that say how many tokens an answer may have, the usual one first."""
     answers_tokens: ClassVar[bool] = True
     """Whether there may be any."""
+    answer_most: ClassVar[int] = 0
+    """Tokens that an answer has at most where no field bounds it; 0: as many as the file says."""
     answer_limit: ClassVar[int] = 16 << 20
     """Bytes of a unary answer."""
 
@@ -66,6 +68,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def transcript(self) -> str:
         """Return what was asked as people read it, for retained texts."""
         return ""
+
+    @property
+    def characters(self) -> int:
+        """Return how many characters are to be read aloud."""
+        return 0
+
+    @property
+    def pictures(self) -> bool:
+        """Return whether pictures are asked for, `n` of them or one."""
+        return False
 
     def outgoing(self, release: Release) -> dict[str, Any]:
         """Return what goes to the release's provider, in its own names; the variant's fixed parameters win."""
