@@ -64,7 +64,8 @@ class Purse:
         self._dearest -= self._dearest // 16
         self._least = max(0, refused - free)
         if free * 2 < target or self._least:
-            return target - free, self._least
+            # A share that no plain request fits in would be of no use either.
+            return target - free, self._least or max(0, min(self.usual, target) - free)
         self.dry = False
         return (target - free, 0) if free > 4 * target else (0, 0)
 
