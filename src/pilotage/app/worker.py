@@ -32,9 +32,11 @@ from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
 from pilotage.gateway.limits import Limits
 from pilotage.gateway.listener import Listener
+from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
 from pilotage.spec.route import Route
+from pilotage.store.figures import FigureFile
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.holders import Holder
 from pilotage.store.losses import LossFile
@@ -151,13 +153,18 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         stack.push_async_callback(_give_back, shares, holder)
         table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)), shares)
         await table.refresh()
-        gateway = Gateway(door, upstreams, recorder, spool, clock, limits=limits, worker=name)
+        figures = FigureFile(workspace.run, name, LAYOUT)
+        stack.callback(figures.close)
+        gateway = Gateway(door, upstreams, recorder, spool, clock, limits=limits, figures=Figures(figures))
         stack.push_async_callback(gateway.close)
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
         async with asyncio.TaskGroup() as group:
-            keeping = [group.create_task(_keep(table, counters, spool, ending)), group.create_task(shares.keep())]
+            keeping = [
+                group.create_task(_keep(table, counters, spool, gateway, ending)),
+                group.create_task(shares.keep()),
+            ]
             await Listener(gateway.handle).serve(listener, ending, drain_seconds=DRAIN_SECONDS)
             for task in keeping:
                 task.cancel()
@@ -169,7 +176,7 @@ async def _give_back(shares: Shares, holder: Holder) -> None:
         holder.close()
 
 
-async def _keep(table: Table, counters: Counters, spool: Writer, ending: asyncio.Event) -> None:
+async def _keep(table: Table, counters: Counters, spool: Writer, gateway: Gateway, ending: asyncio.Event) -> None:
     """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
     parent = os.getppid()
     polls = 0
@@ -177,6 +184,7 @@ async def _keep(table: Table, counters: Counters, spool: Writer, ending: asyncio
         await asyncio.sleep(POLL_SECONDS)
         await table.refresh()
         await asyncio.to_thread(counters.follow)
+        gateway.count()
         polls += 1
         if polls % SYNC_EVERY == 0:
             try:

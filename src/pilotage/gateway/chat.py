@@ -37,6 +37,7 @@ class Chat:
         received = time.monotonic_ns()
         key = self._door.key(incoming)
         body = await incoming.body(BODY_LIMIT)
+        arrived = time.monotonic_ns()
         request = self._parse(body)
         admitted = self._door.admit(incoming, key, request)
         if not answers(admitted.assignment.release, request):
@@ -45,7 +46,7 @@ class Chat:
             )
             raise refused(400, says, code="unsupported_surface", param="model")
         admitted, grant = self._limits.admit(admitted, request, len(body), incoming.out)
-        exposure = self._expose(admitted, received, grant)
+        exposure = self._expose(admitted, received, arrived, grant)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
@@ -53,12 +54,13 @@ class Chat:
         }
         await self._answer(incoming, exposure, request)
 
-    def _expose(self, admitted: Admitted, received: int, grant: Grant | None) -> Exposure:
+    def _expose(self, admitted: Admitted, received: int, arrived: int, grant: Grant | None) -> Exposure:
         return Exposure(
             id=new_id(self._clock),
             route=admitted.route,
             assignment=admitted.assignment,
             received=received,
+            arrived=arrived,
             unit=admitted.unit,
             key=admitted.key,
             source=admitted.source,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from pilotage.errors import UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.call import prepare
-from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
+from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pilotage.clock import Clock
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
@@ -39,7 +41,8 @@ class Whole(NamedTuple):
 
 
 class Server:
-    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock, signals: Sequence[Signals] = ()) -> None:
+        self._signals = signals
         self._upstreams = upstreams
         self._recorder = recorder
         self._clock = clock
@@ -53,7 +56,7 @@ class Server:
         Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
         """
         chain = _chain(exposure, request)
-        outcome = Outcome(exposure, request, self._recorder, self._clock)
+        outcome = Outcome(exposure, request, self._recorder, self._clock, self._signals)
         outcome.start([release for _, release in chain])
         first: UpstreamError | None = None
         try:
@@ -102,6 +105,7 @@ class Server:
             else:
                 return answer
             finally:
+                outcome.heard()
                 self._breakers.told(reference, breaker, kind)
             outcome.missed(fault.kind)
             wait = pause(fault, tried, release.upstream, self._chance)
@@ -109,23 +113,29 @@ class Server:
                 return fault
             self._tally.retried += 1
             log.info("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            outcome.asking()
             await asyncio.sleep(wait)
+            outcome.heard()
 
     async def _answer(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay:
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         outcome.sending(release, len(call.body))
+        outcome.asking()
         answer = await self._upstreams.of(release).send(call)
         handed_on = False
         try:
             relay = request.relay(answer, outcome, reference)
             if relay is not None:
                 await relay.open()
+                outcome.heard()
                 outcome.answering(reference, release)
                 handed_on = True
                 return relay
-            body, content_type = request.whole(await _whole(answer, request.answer_limit), answer.content_type, outcome)
+            reply = await _whole(answer, request.answer_limit)
+            outcome.heard()
+            body, content_type = request.whole(reply, answer.content_type, outcome)
         finally:
             if not handed_on:
                 await answer.close()
