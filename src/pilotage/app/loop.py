@@ -11,24 +11,26 @@ from pilotage.clock import HOUR
 from pilotage.console.health import Health
 from pilotage.errors import PilotageError
 from pilotage.governance.budgets import tell
+from pilotage.governance.mandate import RENEW_SECONDS
 from pilotage.governance.retention import expire_texts
-from pilotage.rollout.mandate import RENEW_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pilotage.app.seal import Seal
+    from pilotage.counting.ingest import Ingest
+    from pilotage.counting.losses import LossWatch
+    from pilotage.counting.observe import Observer
     from pilotage.governance.context import Context
+    from pilotage.governance.mandate import Mandate
+    from pilotage.monitor.notices import Notices
+    from pilotage.monitor.watcher import Watcher
     from pilotage.rollout.controller import Controller
-    from pilotage.rollout.ingest import Ingest
-    from pilotage.rollout.losses import LossWatch
-    from pilotage.rollout.mandate import Mandate
-    from pilotage.rollout.observe import Observer
     from pilotage.store.losses import LossReader
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
-WORK = ("mandate", "events", "losses", "rollouts", "sealing", "texts", "budgets")
+WORK = ("mandate", "events", "losses", "rollouts", "watch", "alarms", "notices", "sealing", "texts", "budgets")
 """What may fail beside the use cases."""
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Engine(NamedTuple):
 
     ingest: Ingest
     controller: Controller
+    watcher: Watcher
     observer: Observer
 
 
@@ -60,11 +63,14 @@ class Loop:
         *,
         seal: Seal,
         losing: Losing,
+        notices: Notices,
         texts: Texts,
         settle: Callable[[], int],
     ) -> None:
         self._context, self._mandate, self._begin = context, mandate, begin
-        self._seal, self._losing, self._texts, self._settle = seal, losing, texts, settle
+        self._seal, self._losing, self._texts = seal, losing, texts
+        self._notices = notices
+        self._settle = settle
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
@@ -115,7 +121,7 @@ class Loop:
             if self.health.standing_by:
                 log.info("no other control process decides any more; this one goes on")
         self.health.standing_by = False
-        ingest, controller, observer = self._engine
+        ingest, controller, watcher, observer = self._engine
         await self._attempt("events", ingest.turn)
         # After the events: what was lost before the last one that was counted is known when they are judged.
         await self._attempt("losses", self._losing.watch.turn)
@@ -123,7 +129,14 @@ class Loop:
         for name in use_cases:
             if self._mandate.held:
                 await self._attempt(name, controller.tick, name)
-        for gone in [what for what in self.health.faults if what not in (*use_cases, *WORK)]:
+        due = await self._attempt("watch", watcher.due) or []
+        for name in due:
+            if self._mandate.held:
+                await self._attempt(f"{name}/watch", watcher.tick, name)
+        if self._mandate.held:
+            await self._attempt("alarms", watcher.act)
+        watched = [f"{name}/watch" for name in due]
+        for gone in [what for what in self.health.faults if what not in (*use_cases, *watched, *WORK)]:
             del self.health.faults[gone]
         self.health.lag = ingest.lag
         self.health.unmatched = dict(observer.unmatched)
@@ -137,6 +150,7 @@ class Loop:
     async def _keep_up(self, ingest: Ingest) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
         await self._attempt("sealing", ingest.seal_due)
+        await self._attempt("notices", self._notices.turn)
         await self._attempt("budgets", self._look_after_budgets)
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:

@@ -85,6 +85,10 @@ def _one(one: dict[str, Any]) -> None:
             say(f"  {'':<10} {told['reason']}")
     for number, budget in enumerate(one["budget"]):
         say(f"  {'' if number else 'budget':<10} {money(budget, one['currency'])}")
+    for alarm in one["alarms"]:
+        say(f"  {'alarm':<10} {alarm['what']} {alarm['says']} ({alarm['state']}, {alarm['id'][:12]})", style="red")
+        if alarm["did"]:
+            say(f"  {'':<10} {alarm['did']}")
     if one["gate"]:
         show_gate(one["gate"])
 

@@ -55,6 +55,7 @@ class Gateway:
         self._figures = figures
         self._commit = Commit(spool)
         server = Server(upstreams, recorder, clock, (figures, *signals))
+        self._cache = server.cache
         self._tally = upstreams.tally
         self._limits = limits
         self._paths: dict[str, dict[str, Handler]] = {
@@ -144,6 +145,9 @@ class Gateway:
             pilotage_breakers_open=tally.open,
             pilotage_beyond_budget_total=self._limits.beyond,
             **{f"pilotage_limited_{what}_total": count for what, count in self._limits.refused.items()},
+            pilotage_cache_hits_total=self._cache.hits,
+            pilotage_cache_misses_total=self._cache.misses,
+            pilotage_cache_bytes=self._cache.size,
         )
 
         for one in self._limits.allowances:

@@ -74,6 +74,9 @@ FAMILIES = {
     "pilotage_beyond_budget_total": Family("counter", "Requests answered by a budget's beyond."),
     "pilotage_budget_cap": Family("most", "The most that a day or a month may cost, in units of its currency."),
     "pilotage_budget_given_out": Family("most", "Of that, what workers have, spent or not."),
+    "pilotage_cache_hits_total": Family("counter", "Requests answered from the cache."),
+    "pilotage_cache_misses_total": Family("counter", "Requests that might have been."),
+    "pilotage_cache_bytes": Family("gauge", "Memory that kept answers take."),
     "pilotage_rollouts_blind": Family("most", "Rollouts whose controller is not heard of."),
 }
 LAYOUT = repr(FAMILIES)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.decision.verdict import guardrails
+from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
-from pilotage.spec.price import MILLION
 from pilotage.spec.pricelist import converted, listed
 from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Pace, Route
 from pilotage.spec.spending import UnitBudget
-from pilotage.status import Phase
+from pilotage.status import MILLION, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
             for name, metric in {**spec.metrics, **guardrails(spec)}.items()
             if metric.source in _TOLD
         },
-        allocation=_allocation(status),
+        allocation=_allocation(status, spec),
         blind_after=spec.rollout.blind_after,
         retired=status.retired,
         retention=spec.data.retention,
@@ -62,19 +62,25 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
     return msgspec.json.encode(route, order="deterministic")
 
 
-def _allocation(status: UseCaseStatus) -> Allocation | None:
+def _allocation(status: UseCaseStatus, spec: UseCase) -> Allocation | None:
     rollout = status.rollout
-    if rollout is None or rollout.phase not in (Phase.RUNNING, Phase.PAUSED):
+    if rollout is None:
+        return None
+    share = rollout.share
+    if held := held_back(status, spec):
+        share = MILLION - held
+    elif rollout.phase not in (Phase.RUNNING, Phase.PAUSED):
         return None
     return Allocation(
         rollout=rollout.id,
         baseline=rollout.baseline,
-        candidate=rollout.candidate,
+        candidate=status.live if held else rollout.candidate,
         step=rollout.step,
-        share=rollout.share,
+        share=share,
         generation=rollout.generation,
-        rivals=rollout.rivals,
-        out=tuple(sorted(rollout.out)),
+        rivals=() if held else rollout.rivals,
+        out=() if held else tuple(sorted(rollout.out)),
+        over=bool(held),
     )
 
 

@@ -130,6 +130,20 @@ class Outcome:
         return self._served or self._exposure.assignment.reference
 
     @property
+    def assigned(self) -> str:
+        return self._exposure.assignment.reference
+
+    @property
+    def model(self) -> str:
+        """Return the model that the provider says has answered."""
+        return self._model
+
+    @property
+    def reply(self) -> str:
+        """Return the answer's text, where texts are kept."""
+        return "".join(self._reply)
+
+    @property
     def release(self) -> Release:
         return self._release or self._exposure.assignment.release
 

@@ -32,6 +32,7 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _rivals(tables, variants)
     yield from _fallbacks(variants)
     yield from _upstreams(tables, variants)
+    yield from _caches(tables, variants)
     yield from _metrics(tables)
     yield from _unprovable(tables)
     yield from unaffordable(tables, variants)
@@ -172,6 +173,18 @@ def _served(upstream: str, variant: Mapping[str, Any], *, modelled: bool) -> Ite
         if variant.get(key):
             hint = "; only 'search' reads it" if key == "knowledge" else ""
             yield key, f".{key} has no effect with upstream '{upstream}'{hint}: remove it"
+
+
+def _caches(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    clean = _table(tables, "data").get("personal_data") is False
+    for name, variant in variants.items():
+        cache = variant.get("cache") if isinstance(variant, dict) else None
+        if isinstance(cache, dict) and cache.get("shared") is True and not clean:
+            says = "shared = true gives one unit what another was answered, which may be about that other person"
+            yield (
+                ("variants", name, "cache", "shared"),
+                f"{says}; remove it, or say in [data] that personal_data = false",
+            )
 
 
 def _metrics(tables: Mapping[str, Any]) -> Iterator[Finding]:

@@ -41,7 +41,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The split of one rollout: `share` of units, in millionths, get a candidate.
 
     `rivals` are the candidates beside the first: each owns an equal part of all positions, and has `share` of that. In the
-    part of one that is `out`, everybody gets the baseline.
+    part of one that is `out`, everybody gets the baseline. Where the rollout is `over`, some keep what served before it, to be
+    compared with, and nobody need watch it for that.
     """
 
     rollout: str
@@ -52,6 +53,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int
     rivals: tuple[str, ...] = ()
     out: tuple[str, ...] = ()
+    over: bool = False
 
 
 class Money(msgspec.Struct, frozen=True, omit_defaults=True):

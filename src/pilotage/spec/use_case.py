@@ -14,6 +14,7 @@ from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.rollout import Rollout
 from pilotage.spec.spending import Budget, Limits
 from pilotage.spec.variant import Name, Upstream, Variant
+from pilotage.spec.watch import Watch
 
 BUILT_IN_UPSTREAMS = ("search", "openai")
 
@@ -129,6 +130,8 @@ class UseCase(Strict):
     """What each stage demands beyond its defaults."""
     rollout: Rollout = Rollout()
     """How a candidate reaches users."""
+    watch: Watch = Watch()
+    """How what serves is watched for getting worse."""
     approvals: Approvals = Approvals()
     """How many people must say yes."""
 
