@@ -30,8 +30,9 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     `unit` is a keyed digest (empty: no unit was given, so not enrolled). `arm` says why this release was assigned:
     `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
-    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `held` is the most that it may
-    come to, where a budget holds it: what it counts for if its worker dies over it.
+    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `copy_of` is the live inference
+    that a copy (`source` and `arm` are `shadow`) was made of. `held` is the most that it may come to, where a budget
+    holds it: what it counts for if its worker dies over it.
     """
 
     release: str
@@ -47,6 +48,7 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     streamed: bool = False
     key: str = ""
     caller: str = ""
+    copy_of: str = ""
     held: int = 0
 
 

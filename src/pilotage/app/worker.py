@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,11 +38,13 @@ from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
+from pilotage.serving.shadow import Shadow
 from pilotage.spec.route import Route
 from pilotage.store.figures import FigureFile
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.holders import Holder
 from pilotage.store.losses import LossFile
+from pilotage.store.purse import PurseFile
 from pilotage.store.rates import Counters
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
@@ -164,8 +167,13 @@ async def serve(
         await table.refresh()
         figures = FigureFile(workspace.run, name, LAYOUT)
         stack.callback(figures.close)
-        gateway = Gateway(door, upstreams, recorder, spool, clock, limits=limits, figures=Figures(figures))
+        purse = PurseFile(workspace.run, name, clock)
+        shadow = Shadow(upstreams, recorder, clock, purse)
+        gateway = Gateway(
+            door, upstreams, recorder, spool, clock, limits=limits, figures=Figures(figures), signals=(shadow,)
+        )
         stack.push_async_callback(gateway.close)
+        stack.push_async_callback(shadow.close)
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -180,6 +188,7 @@ async def serve(
             keeping = [
                 group.create_task(_keep(table, counters, spool, gateway, ending)),
                 group.create_task(shares.keep()),
+                group.create_task(_heed(door, shadow, purse)),
             ]
             await listener.serve(doors, ending, drain_seconds=DRAIN_SECONDS, ready=ready)
             for task in keeping:
@@ -210,6 +219,16 @@ async def _keep(table: Table, counters: Counters, spool: Writer, gateway: Gatewa
         if os.getppid() != parent and not ending.is_set():
             log.warning("the parent process is gone; this worker ends")
             ending.set()
+
+
+async def _heed(door: Door, shadow: Shadow, purse: PurseFile) -> None:
+    """While there is shadow traffic: see that it holds nothing up, and what it costs everywhere."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(POLL_SECONDS)
+        shadow.behind(time.monotonic() - began - POLL_SECONDS)
+        if door.table is not None and any(route.shadow for route in door.table.routes.values()):
+            await asyncio.to_thread(purse.exchange)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,9 +11,9 @@ from pilotage.decision.verdict import guardrails
 from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
 from pilotage.spec.pricelist import converted, listed
-from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Pace, Route
+from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Pace, Route, ShadowPlan
 from pilotage.spec.spending import UnitBudget
-from pilotage.status import MILLION, Phase
+from pilotage.status import MILLION, Phase, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,7 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         prices=_public_prices(releases, spec),
         money=_money(registered, spec),
         limits=_limits(spec),
+        shadow=_shadow(status, spec),
     )
     return msgspec.json.encode(route, order="deterministic")
 
@@ -124,6 +125,21 @@ def _public_prices(releases: Mapping[str, Release], spec: UseCase) -> dict[str, 
         if release.price is None and rate is not None
     }
     return {reference: converted(one, rate or 0) for reference, one in found.items() if one is not None}
+
+
+def _shadow(status: UseCaseStatus, spec: UseCase) -> ShadowPlan | None:
+    """Return what is copied while the candidates are in staging; afterwards users meet them, and nothing need be copied."""
+    staging = spec.staging
+    if not staging.shadow or staging.shadow_a_day is None or status.stage is not Stage.STAGING or status.paused:
+        return None
+    if not status.candidates:
+        return None
+    return ShadowPlan(
+        releases=tuple(status.candidates),
+        share=round(staging.shadow * 10_000),
+        a_day=round(staging.shadow_a_day * 1_000_000),
+        at_once=staging.shadow_at_once,
+    )
 
 
 def _door(metric: Metric) -> MetricDoor:

@@ -43,7 +43,8 @@ class Signals(Protocol):
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
 
-    `arrived` is when its last byte was there, by the same clock; `grant` is what it may cost, where that is limited.
+    `arrived` is when its last byte was there, by the same clock. `copy_of` is the live inference that shadow traffic copies.
+    `grant` is what it may cost, where that is limited.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     source: str = "live"
     caller: str = ""
+    copy_of: str = ""
     grant: Grant | None = None
 
 
@@ -110,11 +112,20 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                copy_of=exposure.copy_of,
                 held=exposure.grant.held * sum(1 + release.upstream.retries for release in chain)
                 if exposure.grant is not None
                 else 0,
             )
         )
+
+    @property
+    def exposure(self) -> Exposure:
+        return self._exposure
+
+    @property
+    def request(self) -> Request:
+        return self._request
 
     @property
     def surface(self) -> str:

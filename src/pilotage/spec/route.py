@@ -86,6 +86,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_bytes: int = 0
 
 
+class ShadowPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which live requests are copied: `share` in millionths, each to one of `releases`, a worker at most `at_once` at a time.
+
+    All workers together spend at most `a_day` on them (millionths of the currency).
+    """
+
+    releases: tuple[str, ...]
+    share: int
+    a_day: int
+    at_once: int = 4
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a worker must know of one use case. `live` is empty where nothing serves yet.
 
@@ -106,6 +118,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retain_for: int = 30
     currency: str = "EUR"
     retired: bool = False
+    shadow: ShadowPlan | None = None
     money: Money | None = None
     limits: Limits = Limits()
     prices: dict[str, Price] = {}
