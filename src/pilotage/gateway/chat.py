@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pilotage.gateway.limits import Limits
     from pilotage.serving.grant import Grant
     from pilotage.serving.serve import Server
+    from pilotage.serving.trace import Trace
 
 
 class Chat:
@@ -46,7 +47,8 @@ class Chat:
             )
             raise refused(400, says, code="unsupported_surface", param="model")
         admitted, grant = self._limits.admit(admitted, request, len(body), incoming.out)
-        exposure = self._expose(admitted, received, arrived, grant)
+        trace = self._server.tracing(incoming.header(b"traceparent"), incoming.header(b"tracestate"))
+        exposure = self._expose(admitted, received, arrived, trace, grant)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
@@ -54,7 +56,9 @@ class Chat:
         }
         await self._answer(incoming, exposure, request)
 
-    def _expose(self, admitted: Admitted, received: int, arrived: int, grant: Grant | None) -> Exposure:
+    def _expose(
+        self, admitted: Admitted, received: int, arrived: int, trace: Trace | None, grant: Grant | None
+    ) -> Exposure:
         return Exposure(
             id=new_id(self._clock),
             route=admitted.route,
@@ -65,6 +69,7 @@ class Chat:
             key=admitted.key,
             source=admitted.source,
             caller=admitted.caller,
+            trace=trace,
             grant=grant,
         )
 

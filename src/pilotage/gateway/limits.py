@@ -167,7 +167,12 @@ class Limits:
         """Return who answers in place of the one that was assigned, None where nobody does."""
         beyond = held.route.money.beyond if held.route.money is not None else ""
         release = held.route.releases.get(beyond)
-        if release is None or admitted.assignment.arm == "pinned" or not answers(release, request):
+        if (
+            release is None
+            or beyond in held.route.barred
+            or admitted.assignment.arm == "pinned"
+            or not answers(release, request)
+        ):
             return None
         self.beyond += 1
         return admitted._replace(assignment=Assignment(release, beyond, BEYOND))

@@ -26,6 +26,7 @@ Money = Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)]
 class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never.
 
+    `person` is who answers for what is done with it: whoever makes it, unless given.
     The limits hold over all use cases; money is in units of `currency`.
     """
 
@@ -33,6 +34,7 @@ class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1)]
     use_cases: tuple[UseCaseName, ...] = ()
     expires: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    person: Annotated[str, msgspec.Meta(pattern=r"^([a-z][a-z0-9_.-]{0,62})?$")] = ""
     requests_a_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
     tokens_a_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
     a_day: Money | None = None
@@ -41,7 +43,9 @@ class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    """`ended`: those as well that were revoked or have expired."""
+
+    ended: bool = False
 
 
 class KeysRevoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +66,8 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
         created=now,
         use_cases=tuple(dict.fromkeys(arguments.use_cases)),
         expires=arguments.expires,
+        person=arguments.person or actor.who,
+        makers=_makers(actor, arguments.person),
         requests_a_minute=arguments.requests_a_minute or 0,
         tokens_a_minute=arguments.tokens_a_minute or 0,
         a_day=round((arguments.a_day or 0) * MILLION),
@@ -76,13 +82,21 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
     return {**detail, "secret": secret, "ledger": entry.seq}
 
 
-def keys_list(context: Context, _: Actor, __: KeysList) -> dict[str, Any]:
+def _makers(actor: Actor, person: str) -> tuple[str, ...]:
+    """Return through whose hands a new key comes: one's own second key through the same as the first."""
+    if person in ("", actor.who):
+        return actor.makers
+    return tuple(dict.fromkeys((*actor.makers, actor.who)))
+
+
+def keys_list(context: Context, _: Actor, arguments: KeysList) -> dict[str, Any]:
     now = context.clock.now()
     with context.store.read() as tx:
         return {
             "keys": [
                 {**shown(key), "budget": budgets.stand(tx, budgets.account_of_key(key.id), budgets.of_key(key), now)}
                 for key in tx.keys.all()
+                if arguments.ended or access.lives(key, now)
             ]
         }
 
@@ -114,6 +128,8 @@ def shown(key: Key) -> dict[str, Any]:
         "created": key.created,
         "expires": key.expires,
         "revoked": key.revoked,
+        "person": key.person,
+        "makers": list(key.makers),
         "requests_a_minute": key.requests_a_minute,
         "tokens_a_minute": key.tokens_a_minute,
         "a_day": key.a_day / MILLION,

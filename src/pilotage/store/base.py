@@ -43,6 +43,22 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The organisation's rules in force: `spec` is the validated file as plain JSON data, `file` its blob's digest."""
+
+    spec: dict[str, Any]
+    file: str
+    author: str
+    at: int
+
+
+class Policies(Protocol):
+    """One row: the rules that are in force."""
+
+    def put(self, policy: Policy) -> None: ...
+    def get(self) -> Policy | None: ...
+
+
 class UseCases(Protocol):
     def put(self, registered: Registered) -> None: ...
     def get(self, name: str) -> Registered | None: ...
@@ -278,6 +294,8 @@ class Transaction(Protocol):
 
     @property
     def use_cases(self) -> UseCases: ...
+    @property
+    def policies(self) -> Policies: ...
     @property
     def releases(self) -> Releases: ...
     @property
