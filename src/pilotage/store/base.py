@@ -174,7 +174,7 @@ class Results(Protocol):
 class Batches(Protocol):
     """What matured in each rollout, a row a tick, in a chain: `digest` is SHA-256 over the one before and the body.
 
-    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. They are kept for good.
+    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. Those of rollouts are kept for good.
     """
 
     def append(self, rollout: str, seq: int, at: int, body: bytes, digest: str) -> None:
@@ -185,6 +185,9 @@ class Batches(Protocol):
 
     def read(self, rollout: str, *, after: int = 0, until: int | None = None) -> Iterator[tuple[int, int, bytes, str]]:
         """Yield (seq, at, body, digest) in order, for after < seq <= until."""
+
+    def forget(self, rollout: str, before: int) -> None:
+        """Drop the batches that were made before a time: of a watch, which goes on for good."""
 
     def rollouts(self) -> list[str]:
         """Return the rollouts of which there is any batch, or anything kept."""
