@@ -14,6 +14,7 @@ from pilotage.decision.proof import rollout_criteria
 from pilotage.decision.verdict import Verdict, of_evidence
 from pilotage.decision.wording import currency_of, evidence_text, measured_text, variant_of
 from pilotage.spec.gates import Criterion
+from pilotage.stats.clustered import prompts_needed
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
+SUITES = ("security", "over_refusal", "privacy", "redaction", "bias")
+"""What the suites measure, by what its name begins with."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
     Stage.STAGING: "pilotage evaluate {name}",
@@ -196,7 +199,7 @@ def _measured(
     wanted = (
         f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
     )
-    how = HOW[stage].format(name=spec.name) + (f" --variant {variant}" if variant else "")
+    how = HOW[stage].format(name=spec.name) + _suite(measure) + (f" --variant {variant}" if variant else "")
     if found is None:
         says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
         return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
@@ -210,7 +213,7 @@ def _measured(
     elif verdict is Verdict.FAIL:
         opens_with = f"Change the candidate and `pilotage apply` it; `{how}` then measures the new release."
     else:
-        opens_with = f"Measure on more cases, which narrows the interval: add cases, then run `{how}`."
+        opens_with = f"Measure on more cases, which narrows the interval: {_needed(criterion, found)}add cases, then run `{how}`."
     return CriterionResult(
         name=measure,
         verdict=verdict,
@@ -222,6 +225,23 @@ def _measured(
         n=found.n,
         evidence=found.id,
     )
+
+
+def _suite(measure: str) -> str:
+    """Return how `evaluate` is asked for what one of its suites measures."""
+    suite = next((suite for suite in SUITES if measure == suite or measure.startswith(f"{suite}_")), "")
+    named = {"over_refusal": "security", "redaction": "privacy"}.get(suite, suite)
+    return f" --suite {named}" if named else ""
+
+
+def _needed(criterion: Criterion, found: Evidence) -> str:
+    """Say how many it takes, where the evidence is one that counts failures of independent probes or people."""
+    if "needed" not in found.detail or criterion.at_most is None:
+        return ""
+    if isinstance(found.detail["needed"], int):
+        return f"about {found.detail['needed']:,} would do, were nobody served worse; "
+    clean = prompts_needed(criterion.at_most)
+    return f"this bound takes {clean:,} without a single failure; " if clean else ""
 
 
 def _approved(
