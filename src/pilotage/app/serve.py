@@ -16,7 +16,7 @@ from pilotage.app.doors import answering_at, certified, listen, listen_at, url
 from pilotage.app.supervise import Supervisor
 from pilotage.clock import SystemClock, new_id
 from pilotage.console.visitors import new_token
-from pilotage.rollout import mandate
+from pilotage.governance import mandate
 from pilotage.store import figures
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore

@@ -52,6 +52,7 @@ class Gateway:
         self._figures = figures
         self._commit = Commit(spool)
         server = Server(upstreams, recorder, clock, (figures, *signals))
+        self._cache = server.cache
         self._tally = upstreams.tally
         self._paths: dict[str, dict[str, Handler]] = {
             **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
@@ -138,6 +139,9 @@ class Gateway:
             pilotage_upstream_retries_total=tally.retried,
             pilotage_breakers_opened_total=tally.opened,
             pilotage_breakers_open=tally.open,
+            pilotage_cache_hits_total=self._cache.hits,
+            pilotage_cache_misses_total=self._cache.misses,
+            pilotage_cache_bytes=self._cache.size,
         )
 
     async def _metrics(self, incoming: Incoming) -> None:

@@ -71,6 +71,8 @@ class Chat:
             return
         if answer.served != exposure.assignment.reference:
             incoming.out |= {"x-pilotage-served": answer.served, "x-pilotage-error": answer.error}
+        if answer.cache:
+            incoming.out["x-pilotage-cache"] = answer.cache
         if isinstance(answer, Whole):
             await incoming.reply(answer.status, answer.body, answer.content_type)
             return

@@ -68,6 +68,9 @@ FAMILIES = {
     "pilotage_upstream_retries_total": Family("counter", "Requests sent to a provider again."),
     "pilotage_breakers_opened_total": Family("counter", "Times that a release was asked no more."),
     "pilotage_breakers_open": Family("gauge", "Releases that are not asked now, in each worker."),
+    "pilotage_cache_hits_total": Family("counter", "Requests answered from the cache."),
+    "pilotage_cache_misses_total": Family("counter", "Requests that might have been."),
+    "pilotage_cache_bytes": Family("gauge", "Memory that kept answers take."),
     "pilotage_rollouts_blind": Family("most", "Rollouts whose controller is not heard of."),
 }
 LAYOUT = repr(FAMILIES)

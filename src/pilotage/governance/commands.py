@@ -10,7 +10,18 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.errors import Denied, WrongCall
-from pilotage.governance import analysis, approvals, evidence, history, keys, overview, promotion, registration, replay
+from pilotage.governance import (
+    alarms,
+    analysis,
+    approvals,
+    evidence,
+    history,
+    keys,
+    overview,
+    promotion,
+    registration,
+    replay,
+)
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
 
@@ -49,6 +60,10 @@ COMMANDS: dict[str, Command] = {
     "resume": Command(promotion.resume, OPERATE, promotion.Because),
     "rollback": Command(promotion.rollback, OPERATE, promotion.Because),
     "retire": Command(promotion.retire, OPERATE, promotion.Because),
+    "alarms": Command(alarms.alarms, READ, alarms.Alarms, Reach.OWN),
+    "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
+    "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
+    "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
     "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
     "evidence": Command(evidence.evidence, READ, evidence.Evidence),
     "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),

@@ -12,6 +12,7 @@ from pilotage.governance import standing
 from pilotage.governance.context import Text, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
+from pilotage.governance.watching import watch_of
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -52,6 +53,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "stage": str(status.stage),
         "stage_since": status.stage_since,
         "live": status.live,
+        "live_since": status.live_since,
         "candidate": status.candidate,
         "rivals": list(status.rivals),
         "previous": status.previous,
@@ -59,6 +61,8 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "retired": status.retired,
         "rollout": _rollout(tx, stands),
         "gate": door.as_json() if door else None,
+        "alarms": [msgspec.structs.asdict(alarm) for alarm in tx.alarms.of(status.use_case, open_only=True)],
+        "watch": watch_of(tx, status, spec),
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
         "version": status.version,
     }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pilotage.decision.batch import Batch
     from pilotage.governance.batches import Link
     from pilotage.governance.context import Context
-    from pilotage.rollout.mandate import Mandate
+    from pilotage.governance.mandate import Mandate
     from pilotage.rollout.running import Rolling
     from pilotage.rollout.tally import Tally
     from pilotage.status import Decision

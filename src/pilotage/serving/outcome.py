@@ -42,7 +42,7 @@ class Signals(Protocol):
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
 
-    `arrived` is when its last byte was there, by the same clock.
+    `arrived` is when its last byte was there, by the same clock. `copy_of` is the live inference that shadow traffic copies.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     source: str = "live"
     caller: str = ""
+    copy_of: str = ""
 
 
 class Outcome:
@@ -107,8 +108,17 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                copy_of=exposure.copy_of,
             )
         )
+
+    @property
+    def exposure(self) -> Exposure:
+        return self._exposure
+
+    @property
+    def request(self) -> Request:
+        return self._request
 
     @property
     def surface(self) -> str:
@@ -122,6 +132,20 @@ class Outcome:
     def reference(self) -> str:
         """Return whose answer went out, or else the assigned release."""
         return self._served or self._exposure.assignment.reference
+
+    @property
+    def assigned(self) -> str:
+        return self._exposure.assignment.reference
+
+    @property
+    def model(self) -> str:
+        """Return the model that the provider says has answered."""
+        return self._model
+
+    @property
+    def reply(self) -> str:
+        """Return the answer's text, where texts are kept."""
+        return "".join(self._reply)
 
     @property
     def release(self) -> Release:

@@ -9,8 +9,11 @@ import traceback
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pilotage.errors import UpstreamError
 from pilotage.serving.breaker import Breakers
+from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pilotage.clock import Clock
+    from pilotage.serving.cache import Kept, Place
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
     from pilotage.spec.release import Release
@@ -39,6 +43,7 @@ class Whole(NamedTuple):
     content_type: str
     body: bytes
     error: str
+    cache: str = ""
 
 
 class Server:
@@ -49,6 +54,7 @@ class Server:
         self._clock = clock
         self._tally = upstreams.tally
         self._breakers = Breakers(time.monotonic, self._tally)
+        self.cache = Cache()
         self._complaints = Complaints()
         self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
@@ -57,6 +63,9 @@ class Server:
 
         Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
         """
+        place = self.cache.place(exposure, request)
+        if place is not None and (kept := self.cache.look(place)) is not None:
+            return self._again(exposure, request, kept)
         chain = _chain(exposure, request)
         outcome = Outcome(exposure, request, self._recorder, self._clock, self._signals)
         outcome.start([release for _, release in chain])
@@ -65,7 +74,7 @@ class Server:
             for reference, release in chain:
                 answer = await self._asked(exposure, request, outcome, reference, release)
                 if not isinstance(answer, UpstreamError):
-                    return answer
+                    return answer if place is None else _kept(answer, place, outcome)
                 self._complaints.say(reference, answer.kind, f"{answer.message} {answer.hint}".strip())
                 outcome.failed(reference, answer.kind)
                 first = first or answer
@@ -75,6 +84,21 @@ class Server:
         assert first is not None, "a chain holds at least the assigned release"
         outcome.finish(first.status)
         raise first
+
+    def _again(self, exposure: Exposure, request: Request, kept: Kept) -> Whole | Relay:
+        """Return an answer that was given before. It counts for the assigned release, at no cost."""
+        hit = msgspec.structs.replace(exposure, source="cache")
+        outcome = Outcome(hit, request, self._recorder, self._clock, self._signals)
+        outcome.start([])
+        if kept.model:
+            outcome.named(kept.model)
+        outcome.ended(kept.finish_reason)
+        outcome.say(kept.text)
+        outcome.answering(exposure.assignment.reference, exposure.assignment.release)
+        if request.stream:
+            return Replayed(kept, outcome)
+        outcome.finish(200)
+        return Whole(outcome.assigned, 200, kept.content_type, kept.pieces[0], "", "hit")
 
     async def _asked(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
@@ -142,6 +166,13 @@ class Server:
         outcome.answering(reference, release)
         outcome.finish(answer.status)
         return Whole(reference, answer.status, content_type, body, outcome.error)
+
+
+def _kept(answer: Whole | Relay, place: Place, outcome: Outcome) -> Whole | Relay:
+    if not isinstance(answer, Whole):
+        return Keeping(answer, place, outcome)
+    place.keep((answer.body,), answer.content_type, outcome)
+    return answer._replace(cache="miss")
 
 
 def answers(release: Release, request: Request) -> bool:

@@ -13,6 +13,7 @@ from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.rollout import Rollout
 from pilotage.spec.variant import Name, Upstream, Variant
+from pilotage.spec.watch import Watch
 
 BUILT_IN_UPSTREAMS = ("search", "openai")
 
@@ -95,6 +96,17 @@ class Evaluation(Strict):
     """Evaluate at most this many, taken evenly."""
 
 
+class Staging(Strict):
+    """What a candidate meets before any user meets it."""
+
+    shadow: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """The share of live requests, in percent, that are copied to a candidate in staging. Nobody gets the copies' answers."""
+    shadow_a_day: Annotated[float, Field(gt=0)] | None = None
+    """The most that one day's copies may cost, over all workers. Shadow traffic needs it, and prices of its candidates."""
+    shadow_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    """Copies that one worker may have under way."""
+
+
 class UseCase(Strict):
     """One use case. A name, an owner and one variant are enough to observe; gates ask for the rest."""
 
@@ -135,10 +147,14 @@ class UseCase(Strict):
     """The ways to serve it, by name."""
     evaluation: Evaluation = Evaluation()
     """The team's own cases."""
+    staging: Staging = Staging()
+    """Shadow traffic for a candidate in staging."""
     gates: Gates = Gates()
     """What each stage demands beyond its defaults."""
     rollout: Rollout = Rollout()
     """How a candidate reaches users."""
+    watch: Watch = Watch()
+    """How what serves is watched for getting worse."""
     approvals: Approvals = Approvals()
     """How many people must say yes."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pilotage.access import Key
-    from pilotage.records import Approval, Evidence, LedgerEntry, SpoolEvent, Text
+    from pilotage.records import Alarm, Approval, Evidence, LedgerEntry, Notice, SpoolEvent, Text
     from pilotage.spec.release import Release
     from pilotage.status import UseCaseStatus
 
@@ -179,6 +179,28 @@ class Batches(Protocol):
     def kept(self, rollout: str) -> tuple[int, bytes, bytes] | None: ...
 
 
+class Alarms(Protocol):
+    def put(self, alarm: Alarm) -> None:
+        """Store it, in place of the one with its id."""
+
+    def get(self, alarm: str) -> Alarm | None: ...
+    def of(self, use_case: str = "", *, open_only: bool = False, newest: int = 1_000) -> list[Alarm]:
+        """Return alarms, oldest first; of all use cases unless one is named."""
+
+
+class Notices(Protocol):
+    """What is to be told to whom: nothing is lost by a receiver that is down."""
+
+    def put(self, notice: Notice) -> None:
+        """Store it, in place of the one with its id."""
+
+    def get(self, notice: str) -> Notice | None: ...
+    def due(self, now: int, *, most: int) -> list[Notice]:
+        """Return those that wait to be sent and are due, the longest due first."""
+
+    def of(self, use_case: str = "", *, state: str = "", newest: int = 1_000) -> list[Notice]: ...
+
+
 class Lease(msgspec.Struct, frozen=True):
     """Who may do what only one may do at a time, and until when. Each new holder has a higher `fence`."""
 
@@ -231,6 +253,10 @@ class Transaction(Protocol):
     def results(self) -> Results: ...
     @property
     def batches(self) -> Batches: ...
+    @property
+    def alarms(self) -> Alarms: ...
+    @property
+    def notices(self) -> Notices: ...
     @property
     def leases(self) -> Leases: ...
 

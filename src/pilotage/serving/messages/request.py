@@ -26,6 +26,10 @@ class MessagesRequest(ChatRequest, frozen=True, kw_only=True):
     own: dict[str, Any]
     """Fields that only Messages knows, such as `thinking` and `top_k`."""
 
+    @property
+    def everything(self) -> dict[str, Any]:
+        return {**self.own, **self.body}
+
     def outgoing(self, release: Release) -> dict[str, Any]:
         body = super().outgoing(release)
         if release.upstream.kind == "anthropic":

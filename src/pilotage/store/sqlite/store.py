@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pilotage.store.sqlite.alarms import SqliteAlarms, SqliteNotices
 from pilotage.store.sqlite.batches import SqliteBatches, SqliteLeases
 from pilotage.store.sqlite.connection import Connections, explained
 from pilotage.store.sqlite.history import (
@@ -91,6 +92,14 @@ class SqliteTransaction:
     @cached_property
     def batches(self) -> SqliteBatches:
         return SqliteBatches(self._session)
+
+    @cached_property
+    def alarms(self) -> SqliteAlarms:
+        return SqliteAlarms(self._session)
+
+    @cached_property
+    def notices(self) -> SqliteNotices:
+        return SqliteNotices(self._session)
 
     @cached_property
     def leases(self) -> SqliteLeases:

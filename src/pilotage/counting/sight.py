@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilotage.rollout.unit import NOTHING
+from pilotage.counting.unit import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pilotage.counting.watched import Watched
     from pilotage.records import Finished
-    from pilotage.rollout.watched import Watched
 
 _KEPT = 10_000
 

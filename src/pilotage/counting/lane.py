@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pilotage.counting.unit import NOTHING
 from pilotage.decision.batch import Cell
-from pilotage.rollout.unit import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pilotage.rollout.order import Timeline
-    from pilotage.rollout.unit import Unit
-    from pilotage.rollout.watched import Watched
+    from pilotage.counting.order import Timeline
+    from pilotage.counting.unit import Unit
+    from pilotage.counting.watched import Watched
 
 START = -(1 << 62)
 AT_ONCE = 10_000
@@ -96,13 +96,14 @@ class Lane:
 
 def lanes(metrics: Sequence[Watched], resumed: Mapping[str, int]) -> list[Lane]:
     """Return the lanes, those that take longest last. `resumed` says by metric how far it came before, if it did."""
+    places = {metric.name: index for index, metric in enumerate(metrics)}
     columns = {metric.name: n for n, metric in enumerate(metric for metric in metrics if metric.by_gateway)}
     groups: dict[tuple[int, bool, int], list[tuple[int, Watched, int]]] = {}
-    for index, metric in enumerate(metrics):
+    for metric in metrics:
         frontier = resumed.get(metric.name)
         cursor = START if frontier is None else frontier - metric.matures_after
         group = groups.setdefault((metric.matures_after, metric.by_gateway, cursor), [])
-        group.append((index, metric, columns.get(metric.name, 0)))
+        group.append((places[metric.of or metric.name], metric, columns.get(metric.name, 0)))
     return [
         Lane(period, by_gateway, tuple(group), cursor)
         for (period, by_gateway, cursor), group in sorted(groups.items(), key=lambda item: item[0])

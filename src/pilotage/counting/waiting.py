@@ -48,8 +48,8 @@ class Waiting:
                 found += units.pop(started.unit)
         return found
 
-    def caught_up(self) -> int:
-        """Say that a pass was complete; return how much feedback is let go."""
+    def caught_up(self) -> set[str]:
+        """Say that a pass was complete; return the ids of the feedback that is let go."""
         gone, self._old, self._new = self._old, self._new, ({}, {}, {})
         self._empty = not any(self._old)
-        return sum(isinstance(event, Feedback) for by in gone for events in by.values() for event in events)
+        return {event.id for by in gone for events in by.values() for event in events if isinstance(event, Feedback)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pilotage.decision.method import method_of
+from pilotage.decision.method import Rate, method_of
 from pilotage.decision.verdict import judged
 from pilotage.spec.route import GREATEST
 
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
 
 MILLION = 1_000_000
+TOLD = "|told"
+"""Ends the name of what tells whether a metric was reported on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """One metric. All values are whole millionths on its scale, so that no order of adding changes a sum.
 
-    `most` is the greatest that counts.
+    `most` is the greatest that counts. One that is `of` another is about whether anything was said of that at all.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Watched:
     matures_after: int
     limit: int | None
     method: Method
+    of: str = ""
 
     @property
     def by_gateway(self) -> bool:
@@ -68,6 +71,8 @@ class Watched:
         """
         if not n:
             return None if self.silence is None or self.by_gateway else round(self.silence * MILLION)
+        if self.of:
+            return MILLION
         match self.kind:
             case "binary":
                 return MILLION if total > 0 else 0
@@ -76,6 +81,11 @@ class Watched:
             case _:
                 # Whole numbers only, a half upwards: a float would not hold the sum of many large values.
                 return (2 * total + n) // (2 * n)
+
+
+def told(metric: Watched) -> Watched:
+    """Return what tells whether units say anything about a metric of feedback."""
+    return replace(metric, name=f"{metric.name}{TOLD}", kind="binary", silence=0.0, method=Rate(), of=metric.name)
 
 
 def watched(spec: UseCase) -> tuple[Watched, ...]:

@@ -7,19 +7,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from pilotage.counting.sealed import recount
 from pilotage.errors import Conflict, Tampered, WorkspaceUnusable
-from pilotage.rollout.observe import Followed
-from pilotage.rollout.running import Running
-from pilotage.rollout.sealed import recount
-from pilotage.rollout.tally import frontier
-from pilotage.rollout.watched import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pilotage.clock import Clock
+    from pilotage.counting.course import Followed
+    from pilotage.counting.observe import Observer
     from pilotage.records import SpoolEvent
-    from pilotage.rollout.observe import Observer
     from pilotage.store.base import Events, SpoolReader, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -31,6 +28,16 @@ SEAL_BYTES = 4 << 20
 SEAL_SECONDS = 5.0
 UNSEALED_LIMIT = 64 << 20
 """While sealing fails (a full disk), reading goes on up to this many bytes; then counts grow old and rollouts hold."""
+
+
+class Source(Protocol):
+    """Says what is to be followed now, each by a name of its own."""
+
+    def followed(self, tx: Transaction) -> dict[str, Followed]:
+        """Return what is followed; its frontier is empty here, and asked for once a name is new."""
+
+    def frontier(self, tx: Transaction, rollout: str) -> Mapping[str, int]:
+        """Return how far the recorded batches go; raise Tampered where they are not whole."""
 
 
 class Sealer(Protocol):
@@ -64,12 +71,12 @@ class Ingest:
         sealer: Sealer,
         events: Events,
         observer: Observer,
+        sources: Sequence[Source],
         clock: Clock,
     ) -> None:
         self._store, self._spool, self._sealer, self._events = store, spool, sealer, events
-        self._observer, self._clock = observer, clock
+        self._observer, self._sources, self._clock = observer, sources, clock
         self._segments: dict[str, Segment] = {}
-        self._running = Running()
         self._caught_up = time.monotonic()
         with store.read() as tx:
             finished = tx.progress.finished()
@@ -177,17 +184,20 @@ class Ingest:
             tx.progress.forget(segment)
 
     def _follow(self) -> None:
-        """Tell the observer which rollouts are under way; count what is already sealed of those new to it."""
+        """Tell the observer what is under way; count what is already sealed of what is new to it."""
+        courses: dict[str, Followed] = {}
+        new = []
         with self._store.read() as tx:
-            running = self._running.read(tx)
-            new = {name for name, one in running.items() if not self._observer.follows(name, one.rollout.id)}
-            frontiers = {name: _frontier(tx, running[name].rollout.id) for name in new}
-        self._observer.follow(
-            {name: Followed(one.rollout, watched(one.spec), frontiers.get(name, {})) for name, one in running.items()}
-        )
+            for source in self._sources:
+                for name, one in source.followed(tx).items():
+                    courses[name] = one
+                    if not self._observer.follows(name, one.rollout.id):
+                        courses[name] = one._replace(frontier=_frontier(source, tx, one.rollout.id))
+                        new.append(name)
+        self._observer.follow(courses)
         try:
             for name in sorted(new):
-                recount(self._events, self._observer, name, running[name].rollout)
+                recount(self._events, self._observer, name, courses[name])
         except BaseException:
             # Half counted is not counted: the next turn begins anew with those that are new.
             for name in new:
@@ -195,9 +205,9 @@ class Ingest:
             raise
 
 
-def _frontier(tx: Transaction, rollout: str) -> dict[str, int]:
+def _frontier(source: Source, tx: Transaction, rollout: str) -> Mapping[str, int]:
     try:
-        return frontier(tx, rollout)
+        return source.frontier(tx, rollout)
     except Tampered:
         # The controller says so, and decides nothing on what is counted here.
         return {}

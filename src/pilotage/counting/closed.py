@@ -17,7 +17,7 @@ REMEMBERED = 500_000
 
 
 class Closed:
-    """A set of 64-bit hashes at 8 bytes each, which only grows.
+    """A set of 64-bit hashes at 8 bytes each, which only grows, unless it is told to `turn`.
 
     Sorted runs, each at least twice as long as the next, as in a log-structured merge tree: adding costs O(log n) a
     member over time, and there are at most log2(n / RUN) + 1 runs to look in. A merge needs the memory of both again.
@@ -26,9 +26,17 @@ class Closed:
     def __init__(self) -> None:
         self._recent: set[int] = set()
         self._runs: list[NDArray[np.uint64]] = []
+        self._before: Closed | None = None
+
+    def turn(self) -> None:
+        """Forget what was added before the last turn."""
+        before = Closed()
+        before._recent, before._runs = self._recent, self._runs
+        self._recent, self._runs, self._before = set(), [], before
 
     def __len__(self) -> int:
-        return len(self._recent) + sum(run.size for run in self._runs)
+        before = 0 if self._before is None else len(self._before)
+        return len(self._recent) + sum(run.size for run in self._runs) + before
 
     @property
     def memory(self) -> int:
@@ -60,10 +68,10 @@ class Closed:
             for run in self._runs:
                 places = np.minimum(np.searchsorted(run, asked), run.size - 1)
                 found += asked[run[places] == asked].tolist()
-        return found
+        return found if self._before is None else list({*found, *self._before.among(hashes)})
 
     def __contains__(self, one: int) -> bool:
-        return one in self._recent or bool(self._runs and self.among([one]))
+        return one in self._recent or bool((self._runs or self._before) and self.among([one]))
 
 
 class Past:

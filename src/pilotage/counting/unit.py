@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pilotage.rollout.watched import Watched
+    from pilotage.counting.watched import Watched
 
 NOTHING = -1
 """Stands for no value among what the gateway saw, of which nothing is below 0."""

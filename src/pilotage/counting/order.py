@@ -11,7 +11,7 @@ import xxhash
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pilotage.rollout.unit import Unit
+    from pilotage.counting.unit import Unit
 
 SPAN = 20
 """A bucket holds the units of 2^20 microseconds, about a second."""

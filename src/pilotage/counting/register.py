@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest as hashed
 
-from pilotage.rollout.closed import Past
+from pilotage.counting.closed import Past
 
 if TYPE_CHECKING:
-    from pilotage.rollout.unit import Outcome, Unit
+    from pilotage.counting.unit import Outcome, Unit
 
 
 class Register:

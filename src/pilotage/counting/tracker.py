@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest as hashed
 
+from pilotage.counting.closed import Closed
+from pilotage.counting.lane import START, Gathered, Lane, lanes
+from pilotage.counting.order import SPAN, Timeline, hash_of
+from pilotage.counting.register import Register
+from pilotage.counting.sight import Sight
+from pilotage.counting.splits import Blind, Splits
+from pilotage.counting.unit import VOID, Outcome, Unit
 from pilotage.decision.batch import BASELINE, EXPOSED, Batch
-from pilotage.rollout.closed import Closed
-from pilotage.rollout.lane import START, Gathered, Lane, lanes
-from pilotage.rollout.order import SPAN, Timeline, hash_of
-from pilotage.rollout.register import Register
-from pilotage.rollout.sight import Sight
-from pilotage.rollout.splits import Blind, Splits
-from pilotage.rollout.unit import VOID, Outcome, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pilotage.counting.watched import Watched
     from pilotage.decision.batch import Cell
     from pilotage.records import Feedback, Finished, Started
-    from pilotage.rollout.watched import Watched
     from pilotage.status import Allocated
 
 NO_ARM = -1
@@ -53,7 +53,7 @@ class Tracker:
         frontier = resumed or {}
         self._rollout = rollout
         self._arms = {release: arm for arm, release in enumerate(candidates, 1)}
-        self._index = {metric.name: index for index, metric in enumerate(metrics)}
+        self._index = {metric.name: index for index, metric in enumerate(metrics) if not metric.of}
         self._metrics = tuple(metrics)
         self._sight = Sight(metrics)
         self._lanes = lanes(metrics, frontier)
@@ -85,6 +85,10 @@ class Tracker:
     def closed(self, units: Iterable[str]) -> None:
         """Tell of units (their digests) first exposed until `bound`: none of their events need be read again."""
         self._closed.add(hash_of(self._rollout, unit) for unit in units)
+
+    def turn(self) -> None:
+        """Forget units that were closed before the last turn: none of these names comes again."""
+        self._closed.turn()
 
     def started(self, event: Started) -> None:
         """Take in a request that this rollout assigned to one of its arms."""
