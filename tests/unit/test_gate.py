@@ -406,7 +406,7 @@ def test_what_is_not_yet_known_says_how_many_it_takes() -> None:
     assert "59 without a single failure" in opens
     assert "--suite security" in opens
     says, opens = line("bias", detail={"needed": 1_234})
-    assert "10 points" in says
+    assert "(0 to 10.0, n = 100); it must be at most 5.0 points" in says
     assert "about 1,234 would do" in opens
     assert "--suite bias" in opens
     assert "without" not in line("privacy")[1]
