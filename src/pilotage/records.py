@@ -141,7 +141,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person's yes, bound to one release entering one stage under one charter."""
+    """One person's yes, bound to one release entering one stage under one charter, on the evidence there was.
+
+    `person` is whom the actor stands for, `makers` the people through whose hands the actor's key came. `evidence` is the
+    digest of what was measured when it was given. It ends at `expires` (microseconds, 0 for never). With `waives` it is
+    not a yes to the stage but lets this criterion pass as it is; with `withdraws` it takes another approval back.
+    """
 
     id: str
     use_case: str
@@ -152,6 +157,12 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str
     at: int
     reason: str = ""
+    person: str = ""
+    makers: tuple[str, ...] = ()
+    evidence: str = ""
+    expires: int = 0
+    waives: str = ""
+    withdraws: str = ""
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

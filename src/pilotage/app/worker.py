@@ -27,11 +27,13 @@ from pilotage.app.child import RETIRE
 from pilotage.app.doors import certified
 from pilotage.app.log import start_log
 from pilotage.app.sight import Sight
+from pilotage.app.telemetry import telemetry
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
 from pilotage.errors import PilotageError, Refused, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
+from pilotage.gateway.exporter import Exporter
 from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
@@ -157,9 +159,15 @@ async def serve(
         await table.refresh()
         figures = FigureFile(workspace.run, name, LAYOUT)
         stack.callback(figures.close)
+        spans = telemetry(settings.environment)
+        exporter = Exporter(spans, name) if spans else None
+        if exporter is not None:
+            stack.push_async_callback(asyncio.to_thread, exporter.close)
         purse = PurseFile(workspace.run, name, clock)
         shadow = Shadow(upstreams, recorder, clock, purse)
-        gateway = Gateway(door, upstreams, recorder, spool, clock, figures=Figures(figures), signals=(shadow,))
+        gateway = Gateway(
+            door, upstreams, recorder, spool, clock, figures=Figures(figures), exporter=exporter, signals=(shadow,)
+        )
         stack.push_async_callback(gateway.close)
         stack.push_async_callback(shadow.close)
         ending = asyncio.Event()

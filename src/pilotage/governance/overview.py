@@ -9,7 +9,7 @@ import msgspec
 from pilotage.access import Role
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import standing
-from pilotage.governance.context import Text, require
+from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
 from pilotage.governance.watching import watch_of
@@ -30,8 +30,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def status(context: Context, actor: Actor, arguments: Status) -> dict[str, Any]:
-    now = context.clock.now()
     with context.store.read() as tx:
+        now = moment(context, tx)
         if arguments.use_case:
             require(actor, READERS, arguments.use_case)
             names = [arguments.use_case]

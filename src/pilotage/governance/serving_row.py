@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pilotage.decision.policy import barred
 from pilotage.decision.verdict import guardrails
 from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
+from pilotage.governance.organisation import organisation_of
 from pilotage.spec.route import Allocation, MetricDoor, Route, ShadowPlan
 from pilotage.status import MILLION, Phase, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pilotage.spec.metric import Metric
+    from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
     from pilotage.store.base import Registered, Transaction
@@ -45,12 +50,22 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         allocation=_allocation(status, spec),
         blind_after=spec.rollout.blind_after,
         retired=status.retired,
+        barred=_barred(tx, spec, releases),
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",
         shadow=_shadow(status, spec),
     )
     return msgspec.json.encode(route, order="deterministic")
+
+
+def _barred(tx: Transaction, spec: UseCase, releases: Mapping[str, Release]) -> dict[str, str]:
+    """Return by release why nothing may be sent to it; each is judged, for old ones may be pinned."""
+    rules = organisation_of(tx)
+    if rules is None:
+        return {}
+    found = {reference: barred(rules, spec, release.upstream) for reference, release in releases.items()}
+    return {reference: rule[1] for reference, rule in found.items() if rule is not None}
 
 
 def _allocation(status: UseCaseStatus, spec: UseCase) -> Allocation | None:

@@ -11,6 +11,7 @@ from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, Started
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
+from pilotage.serving.trace import Hop, Trace
 from pilotage.spec.route import Route
 from pilotage.store.base import PlainText
 
@@ -54,6 +55,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     source: str = "live"
     caller: str = ""
+    trace: Trace | None = None
     copy_of: str = ""
 
 
@@ -68,6 +70,8 @@ class Outcome:
         self.overhead = 0
         """Nanoseconds from the request's arrival to the beginning of its answer, less those that providers took."""
         self._exposure = exposure
+        self.hops: list[Hop] = []
+        """The releases that were asked, where this request is traced."""
         self._request = request
         self._recorder = recorder
         self._clock = clock
@@ -153,6 +157,13 @@ class Outcome:
 
     def attempt(self) -> None:
         self._attempts += 1
+
+    def hop(self, reference: str, release: Release) -> Hop | None:
+        """Note that a release is being asked; None where nobody traces."""
+        if self._exposure.trace is None:
+            return None
+        self.hops.append(Hop(reference, release))
+        return self.hops[-1]
 
     def asking(self) -> None:
         """Note that from now on a provider is waited for, until `heard`."""

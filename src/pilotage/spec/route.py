@@ -72,7 +72,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `releases` holds every release that may be asked for: live, all sides of a rollout, their fallbacks, and all
     others of the use case, for pinning. `currency` is what prices are in. When the controller has not been heard of for
-    `blind_after` (microseconds of real time), the rollout's units get the baseline.
+    `blind_after` (microseconds of real time), the rollout's units get the baseline. `barred` says by release why the
+    organisation's rules let nothing be sent to it.
     """
 
     use_case: str
@@ -82,6 +83,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: dict[str, MetricDoor]
     allocation: Allocation | None = None
     blind_after: int = 60_000_000
+    barred: dict[str, str] = {}
     retention: str = "none"
     retain_for: int = 30
     currency: str = "EUR"

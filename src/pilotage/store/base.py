@@ -43,6 +43,22 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The organisation's rules in force: `spec` is the validated file as plain JSON data, `file` its blob's digest."""
+
+    spec: dict[str, Any]
+    file: str
+    author: str
+    at: int
+
+
+class Policies(Protocol):
+    """One row: the rules that are in force."""
+
+    def put(self, policy: Policy) -> None: ...
+    def get(self) -> Policy | None: ...
+
+
 class UseCases(Protocol):
     def put(self, registered: Registered) -> None: ...
     def get(self, name: str) -> Registered | None: ...
@@ -158,7 +174,7 @@ class Results(Protocol):
 class Batches(Protocol):
     """What matured in each rollout, a row a tick, in a chain: `digest` is SHA-256 over the one before and the body.
 
-    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. They are kept for good.
+    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. Those of rollouts are kept for good.
     """
 
     def append(self, rollout: str, seq: int, at: int, body: bytes, digest: str) -> None:
@@ -169,6 +185,9 @@ class Batches(Protocol):
 
     def read(self, rollout: str, *, after: int = 0, until: int | None = None) -> Iterator[tuple[int, int, bytes, str]]:
         """Yield (seq, at, body, digest) in order, for after < seq <= until."""
+
+    def forget(self, rollout: str, before: int) -> None:
+        """Drop the batches that were made before a time: of a watch, which goes on for good."""
 
     def rollouts(self) -> list[str]:
         """Return the rollouts of which there is any batch, or anything kept."""
@@ -229,6 +248,8 @@ class Transaction(Protocol):
 
     @property
     def use_cases(self) -> UseCases: ...
+    @property
+    def policies(self) -> Policies: ...
     @property
     def releases(self) -> Releases: ...
     @property

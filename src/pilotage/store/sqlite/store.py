@@ -23,6 +23,7 @@ from pilotage.store.sqlite.session import Session
 from pilotage.store.sqlite.state import (
     SqliteBlobs,
     SqliteKeys,
+    SqlitePolicies,
     SqliteReleases,
     SqliteServingRows,
     SqliteStatuses,
@@ -44,6 +45,10 @@ class SqliteTransaction:
     @cached_property
     def use_cases(self) -> SqliteUseCases:
         return SqliteUseCases(self._session)
+
+    @cached_property
+    def policies(self) -> SqlitePolicies:
+        return SqlitePolicies(self._session)
 
     @cached_property
     def releases(self) -> SqliteReleases:
