@@ -176,7 +176,9 @@ class _Answers:
         fact, why_not = self._newest[name]
         found: dict[str, Any] = {
             "measure": name,
-            "says": evidence_text(fact, currency_of(self._spec)) if fact else why_not or "not measured yet",
+            "says": evidence_text(fact, currency_of(self._spec))
+            if fact
+            else f"{name}: {why_not or 'not measured yet'}",
             "criteria": [{"stage": str(stage), **line.as_json()} for stage, line in self._verdicts[name]],
         }
         if fact is not None:
