@@ -44,6 +44,8 @@ class Gateway(BaseHTTPRequestHandler):
             self._refuse(404, "no such model")
         elif "refuse" in question or model.startswith("desk/mute"):
             self._refuse(502, "the provider is down")
+        elif "crowded" in question and _crowded(question):
+            self._refuse(429, "too many requests", retry_after="1" if "patient" in question else "")
         elif "drop" in question:
             self.close_connection = True
             self.connection.close()
@@ -66,20 +68,28 @@ class Gateway(BaseHTTPRequestHandler):
         }
         self._send(200, reply, release=model, served="desk/search@000000000000" if "fallback" in question else "")
 
-    def _refuse(self, status: int, message: str) -> None:
-        self._send(status, {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": "x"}})
+    def _refuse(self, status: int, message: str, retry_after: str = "") -> None:
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "x"}
+        self._send(status, {"error": error}, retry_after=retry_after)
 
-    def _send(self, status: int, body: Any, release: str = "", served: str = "") -> None:
+    def _send(self, status: int, body: Any, release: str = "", served: str = "", retry_after: str = "") -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
-        for name, value in (("x-pilotage-release", release), ("x-pilotage-served", served)):
+        named = (("x-pilotage-release", release), ("x-pilotage-served", served), ("retry-after", retry_after))
+        for name, value in named:
             if value:
                 self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
         self.wfile.flush()
+
+
+def _crowded(question: str) -> bool:
+    """Turn each such question away twice."""
+    with LOCK:
+        return len([one for one in LOG if one["question"] == question]) <= 2
 
 
 class Server(ThreadingHTTPServer):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pilotage.errors import Conflict, Denied, FaultyFile, NotFound, NotMeasured, WrongCall
-from pilotage.evaluation.run import evaluate
+from pilotage.evaluation.results import junit, lines
+from pilotage.evaluation.run import estimate, evaluate
 from pilotage.staging.rehearse import rehearse
 
 if TYPE_CHECKING:
@@ -180,6 +182,62 @@ def test_an_interrupted_run_goes_on_where_it_stopped(gateway: str) -> None:
     answered = Counter(one["question"] for one in log(gateway) if "vouchers" in one["question"])
     assert len(answered) == 24
     assert sum(answered.values()) <= 24 + 4  # at most those in flight were asked again
+
+
+def test_who_is_turned_away_for_want_of_room_asks_again_more_slowly(gateway: str) -> None:
+    desk = Desk([case(number, "crowded desk") for number in range(6)])
+    result = run(desk, gateway, concurrency=6)
+    assert result["measures"][0]["value"] == 1.0
+    assert result["waits"] >= 12
+    patient = Desk([case(1, "crowded patient desk")])
+    assert run(patient, gateway)["waits"] == 2
+
+
+def test_money_ends_before_it_is_passed(gateway: str) -> None:
+    price = {"input": 10.0, "output": 1000.0}
+    variants = {"good": {"model": "m", "price": price, "parameters": {"max_tokens": 50}}}
+    desk = Desk([case(number, "dear question") for number in range(20)], variants=variants)
+    # About 0.05 is put aside for each, and about 0.006 paid.
+    with pytest.raises(NotMeasured, match=r"were not asked: the next might have passed 0.12 EUR"):
+        run(desk, gateway, max_cost=0.12, concurrency=1)
+    assert desk.evidence == {}
+    kept = len(next(iter(desk.stored.values())))
+    assert 0 < kept < 20
+    told = asyncio.run(estimate(desk, "desk"))
+    (side,) = told["sides"]
+    assert (side["ask"], side["kept"]) == (20 - kept, kept)
+    assert 0 < side["cost_likely"] < side["cost_at_most"]
+    result = run(desk, gateway, max_cost=10.0)
+    assert result["asked"] == 20 - kept
+    assert result["spent"] < 1
+
+
+@pytest.mark.parametrize(
+    ("variant", "says"),
+    [
+        ({"model": "m"}, "has no price"),
+        ({"model": "m", "price": {"input": 1.0, "output": 1.0}}, "nothing bounds the answers"),
+    ],
+)
+def test_money_that_cannot_be_bounded_is_not_capped(gateway: str, variant: dict[str, Any], says: str) -> None:
+    desk = Desk([case(1, "any")], variants={"good": variant})
+    with pytest.raises(NotMeasured, match=says):
+        run(desk, gateway, max_cost=1.0)
+
+
+def test_what_came_of_each_case_is_there_for_other_programs(gateway: str) -> None:
+    cases = [case(1, "kettles"), case(2, "<kettles> & \x07bells", required=[["never"]]), case(3, "drop it")]
+    results = run(Desk(cases), gateway)["results"]
+    rows = [json.loads(line) for line in lines(results).splitlines()]
+    assert [(row["case"], row["value"]) for row in rows] == [("case-1", 1.0), ("case-2", 0.0), ("case-3", None)]
+    suite = ET.fromstring(junit("desk", results))
+    assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "3",
+        "failures": "1",
+        "errors": "1",
+        "skipped": "0",
+    }
+    assert "<kettles>" in (suite[1][0].text or "")
 
 
 def test_at_most_so_many_cases_taken_evenly(gateway: str) -> None:

@@ -11,7 +11,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from pilotage.cli.drill import drilled
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
@@ -22,7 +32,8 @@ Which = Annotated[
 ]
 Suite = Literal["quality", "security", "privacy", "bias", "all"]
 Told = Callable[[str, int, int], None]
-Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
+Command = Callable[[str, dict[str, Any]], dict[str, Any]]
+Measurement = Callable[[Command, str, str, Told], Awaitable[dict[str, Any]]]
 
 
 def evaluate(
@@ -33,6 +44,29 @@ def evaluate(
         int | None, typer.Option("--max-cases", min=1, help="Ask at most this many, taken evenly.", show_default=False)
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=256, help="Requests at once.")] = 8,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            "--max-cost",
+            metavar="MONEY",
+            min=0,
+            help="Stop before this run costs more, in the file's currency.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask nothing: say how many questions there are and what they cost.")
+    ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", metavar="FILE", help="Write what came of each case, as JSON lines.", show_default=False
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="The same as JUnit's XML.", show_default=False),
+    ] = None,
     suite: Annotated[
         Suite, typer.Option("--suite", help="What to measure: the cases, or one of the suites.")
     ] = "quality",
@@ -87,8 +121,12 @@ def evaluate(
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
         return
-    _measure(
-        lambda command, gateway, key, told: run(
+    if dry_run:
+        _estimate(commander(workspace, server).run, name, variant, max_cases, as_json=as_json)
+        return
+
+    async def measured(command: Command, gateway: str, key: str, told: Told) -> dict[str, Any]:
+        found = await run(
             command,
             gateway,
             key,
@@ -97,11 +135,52 @@ def evaluate(
             progress=told,
             max_cases=max_cases,
             concurrency=concurrency,
+            max_cost=max_cost,
+        )
+        _write(name, found.pop("results"), results, junit)
+        return found
+
+    _measure(measured, workspace=workspace, server=server, as_json=as_json)
+
+
+def _estimate(command: Command, name: str, variant: str, max_cases: int | None, *, as_json: bool) -> None:
+    from pilotage.evaluation.run import estimate
+
+    found = asyncio.run(estimate(command, name, variant=variant, max_cases=max_cases))
+    if as_json:
+        show_json(found)
+        return
+    say(f"{found['cases']} of {found['cases_of']} cases; nothing was asked.", style="bold")
+    table(
+        ("release", "to ask", "kept", "cost likely", "cost at most"),
+        (
+            (
+                side["release"],
+                f"{side['ask']:,}",
+                f"{side['kept']:,}",
+                _money(side["cost_likely"], found["currency"]),
+                _money(side["cost_at_most"], found["currency"]),
+            )
+            for side in found["sides"]
         ),
-        workspace=workspace,
-        server=server,
-        as_json=as_json,
     )
+
+
+def _money(value: float | None, currency: str) -> str:
+    return "not known" if value is None else f"{value:.4g} {currency}"
+
+
+def _write(name: str, results: list[dict[str, Any]], as_lines: Path | None, as_junit: Path | None) -> None:
+    from pilotage.evaluation.results import junit, lines
+
+    for file, text in ((as_lines, lines), (as_junit, lambda of: junit(name, of))):
+        if file is None:
+            continue
+        try:
+            file.write_text(text(results), encoding="utf-8")
+        except OSError as error:
+            # The evidence is recorded by now, and what was answered is kept.
+            say(f"{file} cannot be written: {error.strerror}", style="yellow")
 
 
 def rehearse(
@@ -189,6 +268,13 @@ async def _awaited(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     return await work
 
 
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if not task.speed else f"{task.speed:.1f}/s")
+
+
 class _progress:  # noqa: N801 (used as a function)
     """Shows progress on standard error where somebody looks."""
 
@@ -198,6 +284,8 @@ class _progress:  # noqa: N801 (used as a function)
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            _Rate(),
             console=Console(file=sys.stderr),
             disable=not sys.stderr.isatty(),
         )

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pilotage.evaluation.client import GatewayClient, Reply, tasks
 from pilotage.evaluation.dataset import answer_key, asked
-from pilotage.evaluation.plan import Command, call
+from pilotage.evaluation.keeper import Keeper
+from pilotage.evaluation.pace import TRIES, Pace
+from pilotage.evaluation.purse import Purse, Spent, Tariff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pilotage.evaluation.plan import Command
     from pilotage.spec.case import Case
 
-BATCH = 50
-"""Answers that are kept with one command; the most that a kill -9 costs, or what came in within PATIENCE seconds."""
-PATIENCE = 1.0
+    Question = tuple[str, Sequence[dict[str, Any]]]
+
+TURNED_AWAY = 429
+FREE = Tariff(None, None)
 
 
 class Answers:
@@ -30,53 +33,107 @@ class Answers:
     answers of the release's own are kept; a request that failed is sent again by the next run.
     """
 
-    def __init__(self, command: Command, use_case: str, release: str) -> None:
+    def __init__(self, command: Command, use_case: str, release: str, tariff: Tariff = FREE) -> None:
         self.release = release
         self.replies: dict[str, Reply] = {}
         self.kept = 0
-        self._command = command
-        self._use_case = use_case
-        self._run = hashlib.sha256(f"answers, version 1\0{release}".encode()).hexdigest()
-        self._unkept: dict[str, Any] = {}
-        self._since = time.monotonic()
-        self._keeping = asyncio.Lock()
+        self.unpaid = 0
+        """Questions that were not asked, for their answers could have passed the cap on money."""
+        self._tariff = tariff
+        run = hashlib.sha256(f"answers, version 1\0{release}".encode()).hexdigest()
+        self._keeper = Keeper(command, use_case, run)
+
+    @property
+    def priced(self) -> bool:
+        """Return whether it is known what an answer costs."""
+        return self._tariff.known
+
+    @property
+    def bounded(self) -> bool:
+        """Return whether it is known what an answer can cost at most."""
+        return self._tariff.known and (self._tariff.price is None or self._tariff.longest is not None)
+
+    async def find(self, cases: Sequence[Case]) -> list[Question]:
+        """Take what earlier runs have kept; return what is still to be asked."""
+        questions = {answer_key(case): asked(case) for case in cases}
+        stored = await self._keeper.kept()
+        self.replies = {key: msgspec.convert(stored[key], Reply) for key in questions if key in stored}
+        self.kept = len(self.replies)
+        return [(key, messages) for key, messages in questions.items() if key not in self.replies]
+
+    def most(self, questions: Sequence[Question]) -> float:
+        """Return the most that asking these can cost."""
+        return sum(self._tariff.most(_bytes(messages)) for _, messages in questions)
+
+    def likely(self, questions: Sequence[Question]) -> float | None:
+        """Return about what asking these will cost, by the answers that are kept; None where there are too few."""
+        known = [reply for reply in self.replies.values() if reply.input_tokens is not None]
+        if len(known) < 2:
+            return None
+        paid = sum(self._tariff.cost(reply.input_tokens, reply.output_tokens) for reply in known)
+        return paid / len(known) * len(questions)
 
     async def collect(
-        self, client: GatewayClient, cases: Sequence[Case], concurrency: int, progress: Callable[[int, int], None]
+        self,
+        client: GatewayClient,
+        cases: Sequence[Case],
+        pace: Pace,
+        progress: Callable[[int, int], None],
+        purse: Purse | None = None,
     ) -> None:
-        """Fill `replies` for all cases, with at most `concurrency` requests in flight.
+        """Fill `replies` for all cases, as many at once as `pace` lets, for no more than `purse` has.
 
         When cancelled, what has come in is kept before the cancellation goes on.
         """
-        questions = {answer_key(case): asked(case) for case in cases}
-        stored = (await self._call("results"))["results"]
-        self.replies = {key: msgspec.convert(stored[key], Reply) for key in questions if key in stored}
-        self.kept = len(self.replies)
-        progress(self.kept, len(questions))
-        todo = iter([(key, messages) for key, messages in questions.items() if key not in self.replies])
+        todo = await self.find(cases)
+        total = self.kept + len(todo)
+        progress(self.kept, total)
+        left = iter(todo)
+        paying = purse or Purse()
 
-        async def work(todo: Iterator[tuple[str, Sequence[dict[str, Any]]]]) -> None:
-            for key, messages in todo:
-                reply = await client.ask(self.release, messages)
+        async def work(questions: Iterator[Question]) -> None:
+            for key, messages in questions:
+                try:
+                    reply = await self._asked(client, messages, pace, paying)
+                except Spent:
+                    self.unpaid += 1
+                    continue
                 self.replies[key] = reply
                 if not reply.error:
-                    self._unkept[key] = msgspec.to_builtins(reply)
-                progress(len(self.replies), len(questions))
-                if len(self._unkept) >= BATCH or time.monotonic() - self._since > PATIENCE:
-                    await self._keep()
+                    self._keeper.put(key, msgspec.to_builtins(reply))
+                progress(len(self.replies), total)
 
-        try:
-            async with tasks() as group:
-                for _ in range(min(concurrency, len(questions) - self.kept)):
-                    group.create_task(work(todo))
-        finally:
-            await self._keep()
+        async with self._keeper, tasks() as group:
+            for _ in range(min(pace.most, len(todo))):
+                group.create_task(work(left))
 
-    async def _keep(self) -> None:
-        async with self._keeping:
-            batch, self._unkept, self._since = self._unkept, {}, time.monotonic()
-            if batch:
-                await self._call("record_results", results=batch)
+    async def _asked(
+        self, client: GatewayClient, messages: Sequence[dict[str, Any]], pace: Pace, purse: Purse
+    ) -> Reply:
+        """Return the reply; where there is no room for the request, ask again when there may be."""
+        for tried in range(TRIES):
+            async with pace.turn():
+                reserved = purse.reserve(self._tariff, _bytes(messages))
+                reply: Reply | None = None
+                try:
+                    reply = await client.ask(self.release, messages)
+                finally:
+                    purse.settle(reserved, self._paid(reply))
+                if reply.status != TURNED_AWAY or tried == TRIES - 1:
+                    pace.answered()
+                    return reply
+                pause = pace.turned_away(reply.retry_after, tried)
+            await asyncio.sleep(pause)
+        raise AssertionError("the last try returns")
 
-    async def _call(self, name: str, **more: Any) -> dict[str, Any]:
-        return await call(self._command, name, {"use_case": self._use_case, "run": self._run, **more})
+    def _paid(self, reply: Reply | None) -> float | None:
+        """Return what a reply has cost; None where nobody says, nothing where the provider never answered."""
+        if reply is not None and (reply.status == TURNED_AWAY or (reply.error and not reply.release and reply.status)):
+            return 0.0
+        if reply is None or reply.output_tokens is None:
+            return None
+        return self._tariff.cost(reply.input_tokens, reply.output_tokens)
+
+
+def _bytes(messages: Sequence[dict[str, Any]]) -> int:
+    return len(msgspec.json.encode(messages))

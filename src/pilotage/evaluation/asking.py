@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,13 @@ import msgspec
 
 from pilotage.errors import Denied, NotFound
 from pilotage.evaluation.client import SHORT, GatewayClient, tasks
-from pilotage.evaluation.plan import Command, call
+from pilotage.evaluation.keeper import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-BATCH = 50
-PATIENCE = 1.0
+    from pilotage.evaluation.plan import Command
+
 _AT_THE_DOOR = ("body_too_large", "too_deep", "too_long")
 """Codes by which the gateway turns away what is too much, whatever stands behind it; and each that names a filter."""
 
@@ -149,18 +148,15 @@ class Panel:
         self.release = release
         self.said: dict[str, Said] = {}
         self.kept = 0
-        self._command, self._use_case = command, use_case
-        self._run = hashlib.sha256(f"probes, version 1\0{release}".encode()).hexdigest()
-        self._unkept: dict[str, Any] = {}
-        self._since = time.monotonic()
-        self._keeping = asyncio.Lock()
+        run = hashlib.sha256(f"probes, version 1\0{release}".encode()).hexdigest()
+        self._keeper = Keeper(command, use_case, run)
 
     async def collect(
         self, client: Asker, asks: Sequence[Ask], concurrency: int, progress: Callable[[int, int], None]
     ) -> None:
         """Fill `said` for all requests. When cancelled, what has come in is kept before the cancellation goes on."""
         wanted = {ask.key: ask for ask in asks}
-        stored = (await self._call("results"))["results"]
+        stored = await self._keeper.kept()
         self.said = {key: msgspec.convert(stored[key], Said) for key in wanted if key in stored}
         self.kept = len(self.said)
         progress(self.kept, len(wanted))
@@ -171,26 +167,12 @@ class Panel:
                 said = await client.send(self.release, ask.body)
                 self.said[key] = said
                 if not said.error:
-                    self._unkept[key] = msgspec.to_builtins(said)
+                    self._keeper.put(key, msgspec.to_builtins(said))
                 progress(len(self.said), len(wanted))
-                if len(self._unkept) >= BATCH or time.monotonic() - self._since > PATIENCE:
-                    await self._keep()
 
-        try:
-            async with tasks() as group:
-                for _ in range(min(concurrency, len(wanted) - self.kept)):
-                    group.create_task(work(todo))
-        finally:
-            await self._keep()
-
-    async def _keep(self) -> None:
-        async with self._keeping:
-            batch, self._unkept, self._since = self._unkept, {}, time.monotonic()
-            if batch:
-                await self._call("record_results", results=batch)
-
-    async def _call(self, name: str, **more: Any) -> dict[str, Any]:
-        return await call(self._command, name, {"use_case": self._use_case, "run": self._run, **more})
+        async with self._keeper, tasks() as group:
+            for _ in range(min(concurrency, len(wanted) - self.kept)):
+                group.create_task(work(todo))
 
 
 def _read(raw: bytes, latency: float) -> Said:

@@ -25,7 +25,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came back for one request. `latency` is in real seconds, from sending to the last byte.
 
     `error` is empty when the pinned release itself answered. `text` is None where there is no answer of its own to
-    judge; `status` is 0 where no answer came at all. Tokens are None where the reply does not say.
+    judge; `status` is 0 where no answer came at all. Tokens are None where the reply does not say. `retry_after` is how
+    many seconds whoever was turned away is told to wait.
     """
 
     latency: float
@@ -36,6 +37,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish_reason: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    retry_after: float = 0.0
 
 
 class _Part(msgspec.Struct):
@@ -132,7 +134,7 @@ class GatewayClient:
             error = f"no answer: {type(fault).__name__}: {fault}"[:SHORT]
             return Reply(latency=time.perf_counter() - began, error=error)
         if status != 200:
-            return _refused(status, raw, latency, release)
+            return _refused(status, raw, latency, release, headers.get("retry-after", ""))
         # A fallback may have answered in the release's place; then the gateway names it apart.
         answered = headers.get("x-pilotage-served", "") or headers.get("x-pilotage-release", "")
         return _read(raw, latency, release, answered, headers.get("x-pilotage-error", ""))
@@ -163,7 +165,7 @@ def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) 
     )
 
 
-def _refused(status: int, raw: bytes, latency: float, release: str) -> Reply:
+def _refused(status: int, raw: bytes, latency: float, release: str, retry_after: str) -> Reply:
     try:
         said = msgspec.json.decode(raw, type=_Error).error.message
     except msgspec.DecodeError:
@@ -175,7 +177,8 @@ def _refused(status: int, raw: bytes, latency: float, release: str) -> Reply:
         )
     if status == 404:
         raise NotFound(f"the gateway does not know {release}: {said}", hint="is it serving this workspace?")
-    return Reply(latency=latency, status=status, error=f"{status}: {said}"[:SHORT])
+    wait = float(retry_after) if retry_after.isdecimal() else 0.0
+    return Reply(latency=latency, status=status, error=f"{status}: {said}"[:SHORT], retry_after=wait)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ class CaseFile(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`candidate` and `baseline` are references of releases, empty where there is none; `spec` is the registered file.
 
-    `prompt` is the text of the candidate's template, and `against` the release to compare with, where one was asked for.
+    `prompt` is the text of the candidate's template, `prompts` the bytes of each release's, and `against` the release to compare with, where one was asked for.
     """
 
     use_case: str
@@ -37,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     baseline: str = ""
     against: str = ""
     prompt: str = ""
+    prompts: dict[str, int] = {}
     spec: dict[str, Any] = {}
     cases: tuple[CaseFile, ...] = ()
     probes: tuple[CaseFile, ...] = ()
@@ -44,13 +45,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def price(self, release: str) -> tuple[float, float] | None:
         """Return the money for a million (input, output) tokens of this release's variant: the file's, else the public one."""
-        variant = self.spec.get("variants", {}).get(release.partition("/")[2].partition("@")[0], {})
+        variant = self.variant(release)
         price = variant.get("price")
         if price:
             return price["input"], price["output"]
         rate = 1.0 if self.currency == "USD" else (self.spec.get("budget") or {}).get("dollar")
         found = listed(provider_of(self.spec, variant), str(variant.get("model", "")))
         return (found.input * rate, found.output * rate) if found and rate else None
+
+    def variant(self, release: str) -> dict[str, Any]:
+        """Return what the file says of a release's variant."""
+        found: dict[str, Any] = self.spec.get("variants", {}).get(release.partition("/")[2].partition("@")[0], {})
+        return found
 
     @property
     def currency(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.answers import Answers
@@ -19,7 +19,10 @@ from pilotage.evaluation.measures import (
     quality,
     quality_difference,
 )
-from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_plan
+from pilotage.evaluation.pace import Pace
+from pilotage.evaluation.plan import Cases, Command, Plan, fetch_cases, fetch_plan
+from pilotage.evaluation.purse import Purse, tariff_of
+from pilotage.evaluation.results import result_of
 from pilotage.evaluation.scorers import score_case
 
 if TYPE_CHECKING:
@@ -42,28 +45,31 @@ async def evaluate(
     variant: str = "",
     max_cases: int | None = None,
     concurrency: int = 8,
+    max_cost: float | None = None,
 ) -> dict[str, Any]:
     """Measure a candidate against the baseline on the use case's own cases and record evidence of it.
 
-    `variant` names one of several candidates; the first of them is measured otherwise. `gateway` is a base URL, `key` a secret with the roles infer and operate. Return plain data: the measures with
-    their intervals, what could not be measured and why, and a `summary` in a sentence. Raise NotMeasured, with nothing
-    recorded, where there is no candidate, no case, no gateway, or no reply that could be scored. When interrupted, the
-    answers so far are kept, no evidence is recorded, and the next run goes on from there.
+    `variant` names one of several candidates; the first of them is measured otherwise. `gateway` is a base URL, `key` a
+    secret with the roles infer and operate. `max_cost` is the most that this run may cost, in the file's currency. Return
+    plain data: the measures with their intervals, what could not be measured and why, each case with what came of it, and
+    a `summary` in a sentence. Raise NotMeasured, with nothing recorded, where there is no candidate, no case, no gateway,
+    no reply that could be scored, or not the money for all cases. When interrupted, the answers so far are kept, no
+    evidence is recorded, and the next run goes on from there.
     """
     if concurrency < 1 or (max_cases is not None and max_cases < 1):
         raise WrongCall("concurrency and max_cases are at least 1")
-    plan = await fetch_plan(command, use_case, variant)
-    cases = await fetch_cases(command, plan, max_cases)
-    baseline = plan.baseline if plan.baseline != plan.candidate else ""
+    sides = await _prepared(command, use_case, variant, max_cases, max_cost)
+    plan, cases, answers, before = sides
     told = progress or (lambda _what, _done, _of: None)
+    pace, purse = Pace(concurrency), Purse(max_cost, plan.currency)
     async with GatewayClient(gateway, key, source="evaluation") as client:
         await client.check()
-        answers = Answers(command, use_case, plan.candidate)
-        await answers.collect(client, cases.taken, concurrency, partial(told, "candidate"))
-        before = Answers(command, use_case, baseline)
-        if baseline:
-            await before.collect(client, cases.taken, concurrency, partial(told, "baseline"))
-    judged = await _judge(cases.taken, answers, before if baseline else None)
+        await answers.collect(client, cases.taken, pace, partial(told, "candidate"), purse)
+        if before is not None:
+            await before.collect(client, cases.taken, pace, partial(told, "baseline"), purse)
+    _must_be_whole(sides, purse)
+    judged = await _judge(cases.taken, answers, before)
+    baseline = before.release if before is not None else ""
     measures, missing = _measure(plan, baseline, judged, answers, concurrency)
     now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter, now.cases) != (plan.candidate, plan.charter, plan.cases):
@@ -78,11 +84,84 @@ async def evaluate(
         "cases": len(cases.taken),
         "cases_of": cases.of,
         "data": cases.digest,
-        "asked": len(answers.replies) - answers.kept + len(before.replies) - before.kept,
-        "kept": answers.kept + before.kept,
+        "asked": sum(len(side.replies) - side.kept for side in sides.sides),
+        "kept": sum(side.kept for side in sides.sides),
+        "spent": purse.spent,
+        "waits": pace.waits,
         "unscored": sum(one.score is not None and one.value is None for one in judged),
+        "results": [result_of(one) for one in judged],
         "summary": _summary(plan, baseline, measures, missing),
     }
+
+
+async def estimate(
+    command: Command,
+    use_case: str,
+    *,
+    variant: str = "",
+    max_cases: int | None = None,
+) -> dict[str, Any]:
+    """Return what `evaluate` would ask and what that costs, with nothing asked: at most, and likely by what is kept."""
+    sides = await _prepared(command, use_case, variant, max_cases, None)
+    found = []
+    for side in sides.sides:
+        questions = await side.find(sides.cases.taken)
+        bounded = side.bounded
+        found.append(
+            {
+                "release": side.release,
+                "ask": len(questions),
+                "kept": side.kept,
+                "cost_at_most": side.most(questions) if bounded else None,
+                "cost_likely": side.likely(questions) if side.priced else None,
+            }
+        )
+    return {
+        "use_case": use_case,
+        "candidate": sides.plan.candidate,
+        "currency": sides.plan.currency,
+        "cases": len(sides.cases.taken),
+        "cases_of": sides.cases.of,
+        "sides": found,
+    }
+
+
+class Sides(NamedTuple):
+    plan: Plan
+    cases: Cases
+    answers: Answers
+    before: Answers | None
+
+    @property
+    def sides(self) -> tuple[Answers, ...]:
+        return (self.answers,) if self.before is None else (self.answers, self.before)
+
+
+async def _prepared(
+    command: Command, use_case: str, variant: str, max_cases: int | None, max_cost: float | None
+) -> Sides:
+    plan = await fetch_plan(command, use_case, variant)
+    cases = await fetch_cases(command, plan, max_cases)
+    baseline = plan.baseline if plan.baseline != plan.candidate else ""
+    capped = max_cost is not None
+    answers, before = (
+        Answers(command, use_case, release, tariff_of(plan, release, capped=capped)) if release else None
+        for release in (plan.candidate, baseline)
+    )
+    assert answers is not None, "a plan names a candidate"
+    return Sides(plan, cases, answers, before)
+
+
+def _must_be_whole(sides: Sides, purse: Purse) -> None:
+    """Raise NotMeasured where the money ended before the questions: part of the cases is another data set."""
+    unpaid = sum(side.unpaid for side in sides.sides)
+    if unpaid:
+        asked = sum(len(side.replies) - side.kept for side in sides.sides)
+        raise NotMeasured(
+            f"{unpaid} questions were not asked: the next might have passed {purse.cap:g} {purse.currency}"
+            f" ({asked} asked for {purse.spent:.4g} {purse.currency}); nothing was recorded",
+            hint="run it again with more --max-cost, or fewer --max-cases: what was answered is kept and costs nothing",
+        )
 
 
 async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None) -> list[Judged]:

@@ -125,6 +125,11 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
             "baseline": stands.status.live,
             "against": _variant(registered, arguments.against),
             "prompt": release.prompt if release else "",
+            "prompts": {
+                one: len(known.prompt.encode())
+                for one in {candidate, stands.status.live}
+                if one and (known := tx.releases.get(one))
+            },
             "spec": registered.spec,
             "cases": _files(registered, own.cases),
             "probes": _files(registered, own.probes),
