@@ -840,6 +840,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "keys_list": {},
     "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
     "policy_apply": {"file": ""},
+    "data_find": {"unit": "u"},
+    "data_export": {"unit": "u"},
+    "data_erase": {"unit": "u"},
 }
 
 
@@ -990,6 +993,15 @@ def _at_staging(context: Context) -> None:
     do(context, "approve", OTHER, use_case="support")
 
 
+def _measured(context: Context) -> None:
+    do(context, "apply", **folder(a=("[approvals]", "[gates.poc]\ntone = { at_least = 0.9 }\n\n[approvals]")))
+    proved(context, "tone", 0.1, 0.2)
+
+
+TONE = {"use_case": "support", "criterion": "tone", "reason": "for now"}
+POLICY = base64.b64encode(b'name = "T"\n[providers.mistral]\n').decode()
+
+
 @pytest.mark.parametrize(
     ("before", "act", "writes"),
     [
@@ -1002,8 +1014,14 @@ def _at_staging(context: Context) -> None:
         (_ready, lambda context: do(context, "approve", OTHER, use_case="support"), 2),
         (_ready, lambda context: proved(context, "quality", 0.1, 0.2), 2),
         (None, lambda context: do(context, "keys_create", ADMIN, name="x", roles=["infer"]), 2),
+        (_ready, lambda context: do(context, "policy_apply", ADMIN, file=POLICY), 4),
+        (_at_staging, lambda context: do(context, "withdraw", OTHER, use_case="support"), 2),
+        (_measured, lambda context: do(context, "waive", OTHER, **TONE), 2),
     ],
-    ids=["apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"],
+    ids=[
+        *("apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"),
+        *("policy", "withdraw", "waive"),
+    ],
 )
 def test_a_fault_at_any_write_leaves_all_or_nothing(
     context: Context, before: Callable[[Context], None] | None, act: Callable[[Context], Any], writes: int
