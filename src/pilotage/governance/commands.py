@@ -23,6 +23,7 @@ from pilotage.governance import (
     promotion,
     registration,
     replay,
+    watching,
 )
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
@@ -67,6 +68,7 @@ COMMANDS: dict[str, Command] = {
     "resume": Command(promotion.resume, OPERATE, promotion.Because),
     "rollback": Command(promotion.rollback, OPERATE, promotion.Because),
     "retire": Command(promotion.retire, OPERATE, promotion.Because),
+    "watch_record": Command(watching.watch_record, OPERATE, watching.WatchRecord),
     "alarms": Command(alarms.alarms, READ, alarms.Alarms, Reach.OWN),
     "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
     "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),

@@ -229,8 +229,8 @@ def _release_faults(tx: Transaction, told: Mapping[str, Words], names: Iterable[
 def _batch_faults(tx: Transaction, told: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
     watches = tuple(f"watch-{name}-" for name in tx.use_cases.names())
     for rollout in sorted({*tx.batches.rollouts(), *told}):
-        # Of a watch no batches are kept, only what they came to.
-        if rollout.startswith(watches) and not tx.batches.last(rollout)[0]:
+        # A watch forgets its oldest batches; what an alarm was raised on stands in its entry.
+        if rollout.startswith(watches):
             continue
         if rollout in told:
             yield from batches.chain_faults(tx, rollout, told[rollout])

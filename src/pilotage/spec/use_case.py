@@ -14,6 +14,7 @@ from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.quantity import Duration
 from pilotage.spec.rollout import Rollout
+from pilotage.spec.spending import Budget, Limits
 from pilotage.spec.variant import Name, Upstream, Variant
 from pilotage.spec.watch import Watch
 
@@ -59,19 +60,6 @@ class Traffic(Strict):
             says = f"regulars = {self.regulars:g} are fewer than the {daily:,.0f} that return on one day (returning)"
             raise Incoherent([("regulars", f"{says}; count everybody who came back within a month")])
         return self
-
-
-class Budget(Strict):
-    """What it may cost."""
-
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
-    """Three capital letters (ISO 4217); every price and every worth in this file is in it."""
-    a_day: Annotated[float, Field(gt=0)] | None = None
-    """The most that one day may cost."""
-    a_month: Annotated[float, Field(gt=0)] | None = None
-    """The most that one month may cost."""
-    a_request: Annotated[float, Field(gt=0)] | None = None
-    """The most that one request may cost on average; the gate into staging reads it."""
 
 
 class Data(Strict):
@@ -161,6 +149,8 @@ class UseCase(Strict):
     """Metrics that are recorded and shown but decide nothing."""
     budget: Budget | None = None
     """What it may cost."""
+    limits: Limits | None = None
+    """How much may be asked."""
     data: Data = Data()
     """Where texts come from and what is kept."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
