@@ -95,7 +95,7 @@ def _unit_key(workspace: Path, unit: str) -> bytes:
 
 
 def test_what_may_not_leave_is_stopped_at_the_gateway_at_once(tmp_path: Path) -> None:
-    provider = '[upstreams.far]\nbase_url = "http://127.0.0.1:9/v1"\nretries = 0\n[variants.after]\nupstream = "far"\nmodel = "m"'
+    provider = '[upstreams.far]\nbase_url = "http://127.0.0.1:9/v1"\nretries = 0\n[variants.after]\nupstream = "far"\nmodel = "m"\nprice = { input = 0, output = 0 }'
     search = '[variants.after]\nupstream = "search"\nknowledge = ["knowledge/*.md", "more/*.md"]'
     text = USE_CASE.replace("personal_data = false", "personal_data = true").replace(search, provider)
     text = text.replace('status_quo = "before"\ncandidate = "after"', 'status_quo = "after"')

@@ -836,6 +836,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "record_results": {"use_case": "support", "run": "r", "results": {"a": {}}},
     "keys_create": {"name": "x", "roles": ["admin"]},
     "keys_revoke": {"id": "x"},
+    "keys_rotate": {"id": "y"},
     "status": {},
     "ledger": {},
     "ledger_verify": {},

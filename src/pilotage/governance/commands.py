@@ -90,6 +90,7 @@ COMMANDS: dict[str, Command] = {
     "data_erase": Command(data.data_erase, ADMIN, data.Unit, Reach.OWN),
     "keys_create": Command(keys.keys_create, ADMIN, keys.KeysCreate, Reach.WORKSPACE),
     "keys_list": Command(keys.keys_list, ADMIN, keys.KeysList, Reach.WORKSPACE),
+    "keys_rotate": Command(keys.keys_rotate, tuple(Role), keys.KeysRotate, Reach.OWN),
     "keys_revoke": Command(keys.keys_revoke, ADMIN, keys.KeysRevoke, Reach.WORKSPACE),
 }
 
