@@ -83,6 +83,9 @@ def test_an_erased_unit_leaves_no_key_and_no_name_and_figures_stay(tmp_path: Pat
     assert gone.returncode == 0, gone.stderr
     assert "Nothing is held" in pilotage("data", "find", "--unit", "wilhelmina", workspace=workspace).stdout
     assert "unbroken" in pilotage("ledger", "verify", workspace=workspace).stdout
+    rolled_up = json.loads(pilotage("portfolio", "--json", workspace=workspace).stdout)
+    assert rolled_up["use_cases"][0]["spent"] == 0.0
+    assert "Ada Writer" in pilotage("portfolio", workspace=workspace).stdout
 
 
 def _unit_key(workspace: Path, unit: str) -> bytes:

@@ -20,6 +20,7 @@ from pilotage.governance import (
     keys,
     overview,
     policy,
+    portfolio,
     promotion,
     registration,
     replay,
@@ -58,6 +59,7 @@ ADMIN = (Role.ADMIN,)
 COMMANDS: dict[str, Command] = {
     "apply": Command(registration.apply, OPERATE, registration.Apply, Reach.OWN),
     "status": Command(overview.status, READ, overview.Status, Reach.OWN),
+    "portfolio": Command(portfolio.portfolio, READ, portfolio.Portfolio, Reach.OWN),
     "analysis": Command(analysis.analysis, READ, analysis.Analysis),
     "promote": Command(promotion.promote, OPERATE, promotion.Promote),
     "approve": Command(approvals.approve, APPROVE, approvals.Approve),

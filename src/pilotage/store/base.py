@@ -450,13 +450,16 @@ class Events(Protocol):
 
 
 class Holdings(Protocol):
-    """Everything that is held of one unit outside the store: events by its digest, and texts under its key."""
+    """What is held outside the store: events, which name units by digests, and texts under units' keys."""
 
     def find(self, use_case: str, unit: str) -> dict[str, int]:
         """Return how much there is, by kind."""
 
     def export(self, use_case: str, unit: str) -> dict[str, list[dict[str, Any]]]:
         """Return all of it, by kind; what is retained of texts in the clear."""
+
+    def spent(self, since: int, until: int) -> dict[str, int]:
+        """Return what each use case cost from `since` until before `until`, in millionths of its currency."""
 
     def erase(self, erasure: Erasure) -> dict[str, int]:
         """Put the pseudonym in the unit's place in what is sealed; return how many rows that was, by kind."""

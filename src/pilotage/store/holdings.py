@@ -39,6 +39,14 @@ class Holdings:
         found["texts"] = [self._text(row) for row in self._rows("texts", use_case, unit)]
         return found
 
+    def spent(self, since: int, until: int) -> dict[str, int]:
+        rows = self._events.query(
+            "SELECT use_case, CAST(sum(cost) AS BIGINT) AS spent FROM inferences"
+            " WHERE finished_at >= $1 AND finished_at < $2 GROUP BY use_case",
+            (since, until),
+        )
+        return {str(row["use_case"]): int(row["spent"] or 0) for row in rows}
+
     def erase(self, erasure: Erasure) -> dict[str, int]:
         return self._erase(erasure)
 
