@@ -1,4 +1,4 @@
-"""Measuring a candidate: on the use case's own cases, and under a burst of traffic."""
+"""Measuring a candidate on the use case's own cases."""
 
 from __future__ import annotations
 
@@ -87,57 +87,19 @@ def evaluate(
     )
 
 
-def rehearse(
-    name: Name,
-    *,
-    variant: Which = "",
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            "--trace",
-            metavar="FILE",
-            help="Arrivals to replay, as CSV; drawn from the declared traffic if not given.",
-            show_default=False,
-        ),
-    ] = None,
-    requests: Annotated[int, typer.Option("--requests", min=1, help="How many of the busiest arrivals.")] = 300,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="The longest that the burst may take.")] = 20.0,
-    workspace: Workspace = None,
-    server: Server = "",
-    as_json: Json = False,
-) -> None:
-    """Replay a burst of traffic on a candidate, and record evidence.
-
-    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
-    """
-    from pilotage.staging.rehearse import rehearse as run
-
-    _measure(
-        lambda command, gateway, key, told: run(
-            command,
-            gateway,
-            key,
-            name,
-            variant=variant,
-            trace=trace,
-            requests=requests,
-            seconds=seconds,
-            progress=told,
-        ),
-        workspace=workspace,
-        server=server,
-        as_json=as_json,
-    )
-
-
 def _measure(measurement: Measurement, *, workspace: Path | None, server: str, as_json: bool) -> None:
     from pilotage.app.borrow import serving
 
     where = commander(workspace, server)
     with ExitStack() as stack:
         gateway, key = stack.enter_context(serving(where))
-        told = stack.enter_context(_progress())
+        told = stack.enter_context(progress())
         result = asyncio.run(_awaited(measurement(where.run, gateway, key, told)))
+    show(result, as_json=as_json)
+
+
+def show(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print what was measured."""
     if as_json:
         show_json(result)
         return
@@ -155,7 +117,7 @@ async def _awaited(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     return await work
 
 
-class _progress:  # noqa: N801 (used as a function)
+class progress:  # noqa: N801 (used as a function)
     """Shows progress on standard error where somebody looks."""
 
     def __init__(self) -> None:

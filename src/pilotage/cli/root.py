@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from pilotage import __version__
-from pilotage.cli import alarms, demo, events, evidence, folder, keys, ledger, measure, plan, probes, serve, status, way
+from pilotage.cli import (
+    alarms,
+    demo,
+    events,
+    evidence,
+    folder,
+    keys,
+    ledger,
+    measure,
+    plan,
+    probes,
+    rehearse,
+    serve,
+    status,
+    way,
+)
 from pilotage.cli.output import say
 
 app = typer.Typer(
@@ -52,7 +67,7 @@ for command in (
     serve.serve,
     status.status,
     measure.evaluate,
-    measure.rehearse,
+    rehearse.rehearse,
     way.promote,
     way.approve,
     way.pause,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pilotage.cli.measure import _awaited, _progress
+from pilotage.cli.measure import _awaited, progress
 from pilotage.cli.options import commander
 from pilotage.cli.output import say, show_json, table
 from pilotage.errors import WorkspaceUnusable, WrongCall
@@ -47,7 +47,7 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
     with ExitStack() as stack:
         gateway, key = stack.enter_context(serving(where))
         for one in chosen:
-            with _progress() as told:
+            with progress() as told:
                 results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told)))
             if not as_json:
                 _show(one, results[one])
