@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pilotage.app.kept import conversations
 from pilotage.clock import DAY, MINUTE, SECOND, FrozenClock
 from pilotage.errors import FaultyFile, NotMeasured
 from pilotage.evaluation.client import Reply
@@ -156,8 +157,31 @@ def test_copies_are_paired_with_their_live_answers() -> None:
     assert recorded["shadow_slower"]["value"] == pytest.approx(0.5)
     assert (result["copies"], result["paired"], result["dropped"]) == (90, 90, 1)
     assert result["length_ratio"] == pytest.approx(1.0)
+    assert "shadow_refusals" in result["not_measured"]
+    replies = {f"i{number}": "Nine o'clock." for number in range(90)}
+    replies |= {f"c{number}": '{"open": 9}' if number % 3 else "I'm sorry, I can't help." for number in range(90)}
+    asyncio.run(shadowed(command, [*live, *copies], "desk", replies=replies))
+    compared = recorded["shadow_refusals"]
+    assert compared["value"] == pytest.approx(30 / 89, abs=0.01)
+    assert compared["low"] > 0.2
+    assert compared["detail"]["json"] == [59, 0]
     with pytest.raises(NotMeasured, match="two are needed"):
         asyncio.run(shadowed(command, live, "desk"))
+
+
+def test_a_kept_request_is_asked_again_where_it_ends_with_its_user() -> None:
+    kept = {
+        "a": ("user: Hello\n\nassistant: Yes?\n\nuser: When?\n\nAnd where?", "Nine."),
+        "b": ("user: Hello\n\nassistant: Yes?", ""),
+        "c": ("no turns at all", ""),
+    }
+    found = conversations(kept.items())
+    assert list(found) == ["a"]
+    assert [turn["role"] for turn in found["a"]] == ["user", "assistant", "user"]
+    assert found["a"][-1]["content"] == "When?\n\nAnd where?"
+    burst = [Arrival(0, inference="a"), Arrival(SECOND, inference="gone")]
+    asked = asks(burst, [[{"role": "user", "content": "a case"}]], 1.0, prompts=found)
+    assert [one.messages[-1]["content"] for one in asked] == ["When?\n\nAnd where?", "a case"]
 
 
 def test_workers_know_of_each_others_spending_and_a_day_ends(tmp_path: Path) -> None:

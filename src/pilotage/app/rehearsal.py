@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.app.borrow import serving
+from pilotage.app.kept import conversations, kept_texts
 from pilotage.app.staged import Staged, staged
 from pilotage.errors import WrongCall
 from pilotage.evaluation.plan import fetch_cases, fetch_plan
@@ -51,7 +52,9 @@ async def rehearsal(where: Commander, wanted: Wanted, progress: Progress) -> dic
     """Do it and return plain data with a `summary`; raise what the measurement itself raises."""
     if wanted.kind == "shadow":
         rows = await _events(where, wanted.use_case)
-        return await shadowed(where.run, rows, wanted.use_case, variant=wanted.variant)
+        texts = await asyncio.to_thread(kept_texts, where, wanted.use_case)
+        replies = {inference: reply for inference, (_, reply) in texts.items()}
+        return await shadowed(where.run, rows, wanted.use_case, variant=wanted.variant, replies=replies)
     plan = await fetch_plan(where.run, wanted.use_case, wanted.variant)
     given = await asyncio.to_thread(where.run, "route", {"use_case": wanted.use_case})
     release = msgspec.convert(given["route"], Route).releases[plan.candidate]
@@ -95,6 +98,8 @@ async def _measured(
     trace: Path | Trace | None = Path(wanted.trace) if wanted.trace else None
     if wanted.trace == EVENTS:
         trace = recorded(await _events(where, wanted.use_case))
+        texts = await asyncio.to_thread(kept_texts, where, wanted.use_case)
+        setting = msgspec.structs.replace(setting, prompts=conversations(texts.items()))
     return await rehearse(
         where.run,
         *at,

@@ -19,7 +19,7 @@ from pilotage.cli.output import say, show_json, table
 Which = Annotated[
     str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
 ]
-Suite = Literal["quality", "security"]
+Suite = Literal["quality", "security", "privacy", "bias", "all"]
 Told = Callable[[str, int, int], None]
 Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
 
@@ -50,13 +50,28 @@ def evaluate(
         Path | None,
         typer.Option("--sarif", metavar="FILE", help="Write the security findings as SARIF.", show_default=False),
     ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option("--texts", metavar="FILE", help="Labelled texts for the privacy suite.", show_default=False),
+    ] = None,
+    templates: Annotated[
+        list[Path] | None,
+        typer.Option("--templates", metavar="FILE", help="Who asks, for the bias suite.", show_default=False),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log", metavar="FILE", help="What a running server logs to, to be searched.", show_default=False
+        ),
+    ] = None,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Measure a candidate against the baseline on the use case's own cases, and record evidence.
 
-    `--suite security` attacks it instead.
+    `--suite` attacks it (security), looks for what becomes of personal data (privacy), or changes who asks (bias);
+    all is these in turn.
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
     from pilotage.evaluation.run import evaluate as run
@@ -66,7 +81,8 @@ def evaluate(
 
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
-            probes=tuple(probes or ()), sarif=sarif,
+            probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
+            log=log,
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
         return

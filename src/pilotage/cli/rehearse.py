@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pilotage.cli.drill import drilled
 from pilotage.cli.measure import Which, progress, show
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.errors import WrongCall
@@ -49,14 +50,31 @@ def rehearse(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Send nothing: read what copies of live requests came to.")
     ] = False,
+    degrade: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--degrade",
+            metavar="METRIC=CHANGE",
+            help="A drill instead: how soon it would be noticed if what serves got worse, such as resolved=-0.1.",
+            show_default=False,
+        ),
+    ] = None,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=10_000, help="With --degrade: how often it is played.")
+    ] = 50,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --degrade: the same seed plays the same.")] = 1,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Replay traffic on a candidate through a staging copy of the gateway, and record evidence.
 
-    With `--server` alone it goes through that server's own gateway. Exit 3 where nothing could be measured.
+    With `--server` alone it goes through that server's own gateway. Exit 3 where nothing could be measured. With --degrade
+    nothing is sent: what was recorded of the live release is played again with a change in it.
     """
+    if degrade:
+        drilled(commander(workspace, server).run, name, degrade, runs=runs, seed=seed, as_json=as_json)
+        return
     import uvloop
 
     from pilotage.app.rehearsal import Wanted, rehearsal

@@ -17,6 +17,7 @@ from pilotage.cli import (
     ledger,
     measure,
     plan,
+    policy,
     probes,
     rehearse,
     serve,
@@ -70,6 +71,7 @@ for command in (
     rehearse.rehearse,
     way.promote,
     way.approve,
+    way.waive,
     way.pause,
     way.resume,
     way.rollback,
@@ -81,5 +83,6 @@ for command in (
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(probes.app, name="probes")

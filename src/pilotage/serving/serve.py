@@ -17,15 +17,17 @@ from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
+from pilotage.serving.trace import parse
 from pilotage.upstream.complaints import Complaints
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pilotage.clock import Clock
     from pilotage.serving.cache import Kept, Place
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
+    from pilotage.serving.trace import Hop, Trace
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Answer, Upstreams
 
@@ -55,6 +57,8 @@ class Server:
         self._tally = upstreams.tally
         self._breakers = Breakers(time.monotonic, self._tally)
         self.cache = Cache()
+        self.tracing: Callable[[str, str], Trace | None] = parse
+        """Gives a request's place in a trace, by its `traceparent` and `tracestate`; None where it is in none."""
         self._complaints = Complaints()
         self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
@@ -104,8 +108,11 @@ class Server:
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay | UpstreamError:
         """Return a release's answer, or the fault of the last attempt to get one."""
+        if reference in exposure.route.barred:
+            return UpstreamError("barred", exposure.route.barred[reference], status=403)
         tried = 0
         fault: UpstreamError | None = None
+        hop = outcome.hop(reference, release)
         while True:
             kind: str | None = None
             breaker = None
@@ -113,12 +120,12 @@ class Server:
                 breaker = self._breakers.check(reference, release.upstream)
                 outcome.attempt()
                 tried += 1
-                answer = await self._answer(exposure, request, outcome, reference, release)
+                answer = await self._answer(exposure, request, outcome, reference, release, hop=hop)
                 kind = ""
             except UpstreamError as raised:
-                if raised.kind == "open" and fault is not None:
-                    # The last attempt opened it; what that attempt met with is what there is to say.
-                    return fault
+                if raised.kind in ("open", "budget") and fault is not None:
+                    # The last attempt opened it, or took what there was; what it met with is what there is to say.
+                    break
                 # What the provider refuses says that it answers.
                 fault, kind = raised, raised.kind if raised.status >= 500 else ""
             except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
@@ -133,19 +140,33 @@ class Server:
             finally:
                 outcome.heard()
                 self._breakers.told(reference, breaker, kind)
+            outcome.missed(fault.kind)
             wait = pause(fault, tried, release.upstream, self._chance)
             if wait is None:
-                return fault
+                break
             self._tally.retried += 1
             log.debug("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
             outcome.asking()
             await asyncio.sleep(wait)
             outcome.heard()
+        if hop is not None:
+            hop.end(fault.kind)
+        return fault
 
     async def _answer(
-        self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
+        self,
+        exposure: Exposure,
+        request: Request,
+        outcome: Outcome,
+        reference: str,
+        release: Release,
+        *,
+        hop: Hop | None,
     ) -> Whole | Relay:
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        outcome.sending(release, len(call.body))
+        if hop is not None and exposure.trace is not None:
+            call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
         answer = await self._upstreams.of(release).send(call)
         handed_on = False
@@ -164,6 +185,8 @@ class Server:
             if not handed_on:
                 await answer.close()
         outcome.answering(reference, release)
+        if hop is not None:
+            hop.end("")
         outcome.finish(answer.status)
         return Whole(reference, answer.status, content_type, body, outcome.error)
 

@@ -48,7 +48,7 @@ def load(folder: Folder) -> UseCase:
     try:
         tables = parse(data)
     except ValueError as error:
-        raise FaultyFile([str(_unparsable(data, error))]) from None
+        raise FaultyFile([str(unparsable(data, error))]) from None
     where = Positions(data.decode("utf-8-sig"))
     faults = set(_file_faults(folder, tables, where))
     for path, says in incoherences(tables):
@@ -67,10 +67,11 @@ def load(folder: Folder) -> UseCase:
     return use_case
 
 
-def _unparsable(data: bytes, error: ValueError) -> Fault:
+def unparsable(data: bytes, error: ValueError, file: str = FILE) -> Fault:
+    """Return the fault of a file that is not TOML."""
     if isinstance(error, UnicodeDecodeError):
         line = data.count(b"\n", 0, error.start) + 1
-        return Fault(0, FILE, line, "is not UTF-8 text; save the file as UTF-8")
+        return Fault(0, file, line, "is not UTF-8 text; save the file as UTF-8")
     message = str(error)
     if "at end of document" in message:
         line, column = data.count(b"\n") + 1, ""
@@ -81,10 +82,10 @@ def _unparsable(data: bytes, error: ValueError) -> Fault:
         column = f" at column {found[2]}" if found and found[2] else ""
         message = _AT_LINE.sub("", message)
     if not isinstance(error, tomllib.TOMLDecodeError):
-        return Fault(0, FILE, line, message)
+        return Fault(0, file, line, message)
     hint = next((f"; {hint}" for words, hint in _TOML_HINTS if words in message), "")
     # Names that the message repeats may be long.
-    return Fault(0, FILE, line, f"is not TOML{column}: {message[:1].lower()}{message[1:200]}{hint}")
+    return Fault(0, file, line, f"is not TOML{column}: {message[:1].lower()}{message[1:200]}{hint}")
 
 
 def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> Iterator[Fault]:
@@ -112,7 +113,7 @@ def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> It
                 line,
                 f"{dotted(path)}: {shown(name)} matches nothing; {what}: check the path, relative to {FILE}",
             )
-        use = "prompt" if one else str(path[0])
+        use = "prompt" if one else str(path[1 if path[0] == "evaluation" else 0])
         for file in found:
             if seen.get(file) == use:
                 continue
@@ -148,6 +149,10 @@ def _knowledge(_: str, text: str, __: object) -> list[tuple[int, str]]:
     return [] if text.strip() else [(1, "is empty; write an article into it, or remove it")]
 
 
+def _filled(_: str, text: str, __: object) -> list[tuple[int, str]]:
+    return [] if text.strip() else [(1, "is empty; write something into it, or remove it")]
+
+
 def _cases(file: str, text: str, cases: dict[str, tuple[str, int]]) -> list[tuple[int, str]]:
     found, faults = read_cases(text.encode())
     faults += [fault for line, case in found if (fault := _twice(file, line, case, cases))]
@@ -164,5 +169,8 @@ def _twice(file: str, line: int, case: Case, cases: dict[str, tuple[str, int]]) 
 _CHECKS: dict[str, Callable[[str, str, dict[str, tuple[str, int]]], list[tuple[int, str]]]] = {
     "prompt": _prompt,
     "variants": _knowledge,
-    "evaluation": _cases,
+    "cases": _cases,
+    # Their suites say what is wrong within, before anything is sent.
+    "probes": _filled,
+    "templates": _filled,
 }

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from pilotage.clock import SECOND
@@ -13,7 +14,8 @@ from pilotage.errors import NotMeasured
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import CONFIDENCE, Measure
 from pilotage.evaluation.plan import fetch_plan
-from pilotage.stats.interval import clopper_pearson_upper, mean_interval
+from pilotage.evaluation.security.refusal import refuses
+from pilotage.stats.interval import clopper_pearson_upper, mean_interval, paired_difference
 from pilotage.stats.quantile import quantile_interval, sample_needed
 
 if TYPE_CHECKING:
@@ -27,10 +29,17 @@ DROPPED = "abandoned"
 """A copy that gave way to live traffic: nothing about the candidate."""
 
 
-async def shadowed(command: Command, rows: Iterable[Row], use_case: str, *, variant: str = "") -> dict[str, Any]:
+async def shadowed(
+    command: Command,
+    rows: Iterable[Row],
+    use_case: str,
+    *,
+    variant: str = "",
+    replies: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Record `shadow_errors`, `shadow_latency`, `shadow_slower` and `shadow_cost` from rows of the table `inferences`.
 
-    Raise NotMeasured where no copy of this candidate has ended.
+    `replies` are kept texts by inference; from those of both sides comes `shadow_refusals`. Raise NotMeasured where no copy of this candidate has ended.
     """
     plan = await fetch_plan(command, use_case, variant)
     everything = list(rows)
@@ -58,6 +67,11 @@ async def shadowed(command: Command, rows: Iterable[Row], use_case: str, *, vari
     }
     measures, missing = _measures(plan, copies, pairs, detail)
     data = hashlib.sha256("\n".join(sorted(row["id"] for row in copies)).encode()).hexdigest()
+    compared = refusals(pairs, replies or {})
+    if isinstance(compared, str):
+        missing["shadow_refusals"] = compared
+    else:
+        measures.append(compared)
     evidence = await record(command, plan, measures, data)
     errors = measures[0]
     parts = [f"{plan.candidate} failed on {errors.value:.1%} of {errors.n} copies (at most {errors.high:.1%})"]
@@ -139,6 +153,42 @@ def _measures(
             )
         )
     return found, missing
+
+
+def refusals(pairs: Sequence[tuple[Row, Row]], replies: Mapping[str, str]) -> Measure | str:
+    """Compare how often the candidate and the live release refuse the same requests; needs no label, only texts."""
+    both = [
+        (replies[copy["id"]], replies[live["id"]])
+        for copy, live in pairs
+        if not copy["error"] and not live["error"] and copy["id"] in replies and live["id"] in replies
+    ]
+    if len(both) < 2:
+        return "the texts of fewer than two pairs are kept ([data] retention), or they are on another machine"
+    now, before = ([float(refuses(text)) for text in side] for side in zip(*both, strict=True))
+    value = (sum(now) - sum(before)) / len(both)
+    interval = paired_difference(now, before, confidence=CONFIDENCE)
+    structured = [sum(_is_json(text) for text in side) for side in zip(*both, strict=True)]
+    return Measure(
+        measure="shadow_refusals",
+        value=value,
+        low=min(interval.low, value),
+        high=max(interval.high, value),
+        n=len(both),
+        method="difference of the shares of refusals, candidate minus live, on the same requests, Agresti-Min interval",
+        detail={
+            "refused": [sum(now), sum(before)],
+            "json": structured,
+            "characters": [sum(map(len, side)) / len(both) for side in zip(*both, strict=True)],
+        },
+    )
+
+
+def _is_json(text: str) -> bool:
+    """Return whether an answer is a JSON object or list: where the live ones are, the candidate's should be."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict | list)
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _shape(pairs: Sequence[tuple[Row, Row]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pilotage.clock import SECOND
 from pilotage.staging.replay import Ask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pilotage.staging.trace import Arrival
 
@@ -25,12 +25,14 @@ def asks(
     *,
     sized: bool = False,
     overhead: int = 0,
+    prompts: Mapping[str, Sequence[dict[str, Any]]] | None = None,
 ) -> list[Ask]:
     """Return a request for each arrival, `factor` times as fast.
 
     The requests of one session go on from one question to the next, and all of one user bear the same unit. `sized` makes
     each question as long as the trace says (less `overhead` characters that the prompt adds), and says at its end how long
-    its answer is to be, which the stand-in heeds: a variant's own `max_tokens` would win over the request's.
+    its answer is to be, which the stand-in heeds: a variant's own `max_tokens` would win over the request's. `prompts` are
+    what was recorded, by inference: it is asked again where it is there.
     """
     begun: dict[str, int] = {}
     found = []
@@ -41,7 +43,7 @@ def asks(
             begun[arrival.session] = number + 1
         else:
             number = index
-        messages = questions[number % len(questions)]
+        messages = (prompts or {}).get(arrival.inference) or questions[number % len(questions)]
         if sized and arrival.input_tokens is not None and arrival.output_tokens is not None:
             wanted = WANTED.format(max(1, arrival.output_tokens))
             messages = _sized(messages, arrival.input_tokens * _CHARACTERS_A_TOKEN - overhead, wanted)

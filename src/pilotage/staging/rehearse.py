@@ -46,7 +46,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rehearsal takes place. `provider` says who answered behind the gateway, for the record.
 
     `sized` sends questions of the trace's sizes, which only makes sense where nobody reads them; `overhead` is what the
-    prompt adds, in characters. `faults` need what can be broken.
+    prompt adds, in characters. `faults` need what can be broken. `prompts` are recorded requests by inference.
     """
 
     provider: str = "the release's own provider"
@@ -55,6 +55,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     breakable: Breakable | None = None
     behaviour: dict[str, Any] = {}
+    prompts: dict[str, list[dict[str, Any]]] = {}
 
 
 async def rehearse(
@@ -89,7 +90,14 @@ async def rehearse(
     burst = source.arrivals if day else source.busiest(requests)
     # However fast its people can be asked to come, a trace without a span has no rate.
     factor = DAY_FACTOR if day else max(1.0, burst[-1].at / SECOND / seconds)
-    planned = asks(burst, likely(cases), factor, sized=setting.sized, overhead=setting.overhead)
+    planned = asks(
+        burst,
+        likely(cases),
+        factor,
+        sized=setting.sized,
+        overhead=setting.overhead,
+        prompts=setting.prompts,
+    )
     told = progress or (lambda _what, _done, _of: None)
     async with GatewayClient(gateway, key, source="replay") as client:
         await client.check()
@@ -101,6 +109,7 @@ async def rehearse(
     detail = {
         "trace": described(source),
         "provider": setting.provider,
+        "recorded_prompts": sum(arrival.inference in setting.prompts for arrival in burst),
         **({"behaviour": setting.behaviour} if setting.behaviour else {}),
         "seconds": planned[-1].at,
         "compression": factor,

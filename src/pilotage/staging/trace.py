@@ -30,13 +30,17 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """One request: microseconds after the first one, and its size, user and session where the trace says them."""
+    """One request: microseconds after the first one, and its size, user and session where the trace says them.
+
+    `inference` is the recorded one that it stands for.
+    """
 
     at: int
     input_tokens: int | None = None
     output_tokens: int | None = None
     session: str = ""
     user: str = ""
+    inference: str = ""
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +106,7 @@ def recorded(rows: Iterable[Mapping[str, Any]]) -> Trace:
             session = f"{unit}.{number}"
         counted = bool(row.get("counted"))
         sizes = (row.get("input_tokens"), row.get("output_tokens")) if counted else (None, None)
-        found.append(Arrival(row["at"], *sizes, session, unit))
+        found.append(Arrival(row["at"], *sizes, session, unit, row.get("id") or ""))
     if not found:
         raise NotMeasured(
             "the gateway has recorded no live request of this use case yet", hint="give a CSV file with --trace FILE"
