@@ -46,11 +46,12 @@ fallback = ["search"]
 price = {{ input = 2.0, output = 8.0 }}
 
 [budget]
-a_day = 0.01
+a_day = 0.05
 
 [variants.alone]
 upstream = "provider"
 model = "desk/mute@provider"
+price = {{ input = 2.0, output = 8.0 }}
 
 [evaluation]
 cases = ["cases/*.jsonl"]

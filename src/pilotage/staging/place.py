@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.errors import NotMeasured
+from pilotage.spec.route import Pace
 
 if TYPE_CHECKING:
     from pilotage.spec.release import Release, UpstreamAddress
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 
 
 def pinned_only(route: Route) -> Route:
-    """Return the route without rollout, shadow traffic and kept texts: only pinned releases are asked of it."""
-    return msgspec.structs.replace(route, allocation=None, shadow=None, retention="none", retired=False)
+    """Return the route without rollout, shadow traffic and kept texts: only pinned releases are asked of it.
+
+    Without limits by key and unit too (all of a replay comes with one key, and a minute of it is much of a day), and
+    without the budget, whose shares only the real workspace's control process gives out.
+    """
+    limits = msgspec.structs.replace(route.limits, key=Pace(), unit=Pace())
+    return msgspec.structs.replace(
+        route, allocation=None, shadow=None, retention="none", retired=False, limits=limits, money=None
+    )
 
 
 def at_stand_in(route: Route, base: str, candidate: str) -> tuple[Route, str]:

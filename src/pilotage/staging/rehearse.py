@@ -117,6 +117,7 @@ async def rehearse(
         "sender_slip_max": max(one.slip for one in sent),
         "fidelity": {"parts": nearness.parts, "missing": nearness.missing},
         "users": users(sent, plan.candidate, limit),
+        "cost": None if setting.behaviour else cost(plan, sent),
         **causes(sent),
     }
     if setting.faults:
@@ -138,6 +139,7 @@ async def rehearse(
         "seconds": planned[-1].at,
         "compression": factor,
         "users": detail["users"],
+        "cost": detail["cost"],
         "fidelity": detail["fidelity"],
         "faults": inflicted.as_data(seen),
         "causes": causes(sent),
@@ -189,6 +191,15 @@ def users(sent: Sequence[Sent], release: str, limit: float) -> dict[str, Any]:
         "slow": sum(one.latency > limit and not inflicted.failed(one) for one in sent),
         "slow_beyond": limit,
     }
+
+
+def cost(plan: Plan, sent: Sequence[Sent]) -> float | None:
+    """Return what the answers cost, by their tokens and the declared price; None where there is no price."""
+    price = plan.price(plan.candidate)
+    if price is None:
+        return None
+    replies = [one.reply for one in sent]
+    return sum((one.input_tokens or 0) * price[0] + (one.output_tokens or 0) * price[1] for one in replies) / 1_000_000
 
 
 def digest(cases: Cases, planned: Sequence[Ask]) -> str:
