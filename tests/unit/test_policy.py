@@ -374,6 +374,7 @@ def test_two_keys_of_one_hand_are_one_person(context: Context) -> None:
         do(context, "approve", key(context, grace), use_case="support")
     assert do(context, "approve", key(context, grace, "henry"), use_case="support")["given"] == 1
     assert do(context, "approve", key(context, ADMIN, "ivy"), use_case="support")["given"] == 2
+    assert do(context, "ledger_verify", ADMIN)["ok"] is True
 
 
 def test_a_waiver_says_who_why_and_until_when_and_ends(context: Context) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pilotage.clock import Clock
     from pilotage.store.holdings import Holdings
 
-MAKES_A_WORKSPACE = ("apply", "keys_create")
+MAKES_A_WORKSPACE = ("apply", "keys_create", "policy_apply")
 """Commands that may be the first one on a new workspace."""
 
 

@@ -156,7 +156,7 @@ def _compared(kind: str, told: Mapping[str, Words], rows: Iterable[Evidence | Ap
         if row.id in seen:
             yield f"{kind} {row.id} of {row.use_case} is there more than once"
         seen.add(row.id)
-        if differing := _differing(words.fields, msgspec.to_builtins(row)):
+        if differing := _differing(words.fields, msgspec.json.decode(msgspec.json.encode(row))):
             yield f"{kind} {row.id} of {words.use_case} is not what entry {words.seq} recorded: {differing}"
     for known, words in told.items():
         if known not in seen:
