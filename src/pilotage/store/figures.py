@@ -96,10 +96,7 @@ class FigureFile:
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # All of it now: where a full disk could not give a page later, writing to it would end the process.
-            size = os.fstat(self._file).st_size
-            if size < ROOM and os.pwrite(self._file, bytes(ROOM - size), size) < ROOM - size:
-                raise OSError(errno.ENOSPC, "no room for it")
+            _fill(self._file)
             return mmap.mmap(self._file, ROOM)
         except OSError as fault:
             log.error("%s cannot be had, so only this worker shows its figures: %s", self._path, fault)  # noqa: TRY400
@@ -130,6 +127,13 @@ def clear(directory: Path) -> None:
     """Remove the files of an earlier run."""
     for path in directory.glob(f"*{SUFFIX}"):
         path.unlink(missing_ok=True)
+
+
+def _fill(file: int) -> None:
+    """Take all of its room now: where a full disk could not give a page later, writing to it would end the process."""
+    size = os.fstat(file).st_size
+    if size < ROOM and os.pwrite(file, bytes(ROOM - size), size) < ROOM - size:
+        raise OSError(errno.ENOSPC, "there is no room for it")
 
 
 def _held(file: int) -> bool:
