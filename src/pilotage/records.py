@@ -31,7 +31,8 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
     asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `copy_of` is the live inference
-    that a copy (`source` and `arm` are `shadow`) was made of.
+    that a copy (`source` and `arm` are `shadow`) was made of. `held` is the most that it may come to, where a budget
+    holds it: what it counts for if its worker dies over it.
     """
 
     release: str
@@ -48,6 +49,7 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     key: str = ""
     caller: str = ""
     copy_of: str = ""
+    held: int = 0
 
 
 class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,6 +65,7 @@ class Finished(Event, frozen=True, kw_only=True, gc=False, tag="finished"):
 
     `error` is the *assigned* release's own fault (empty: none), whatever was served in its place; `served` names the
     release whose answer went out and is another than the assigned one when a fallback answered (`fallback` true).
+    `spent` is what budgets were charged: `cost`, and what may have been billed though nobody counted it.
     """
 
     served: str
@@ -77,6 +80,7 @@ class Finished(Event, frozen=True, kw_only=True, gc=False, tag="finished"):
     output_tokens: int = 0
     counted: bool = False
     cost: int = 0
+    spent: int = 0
     finish_reason: str = ""
     model: str = ""
     hits: tuple[GuardrailHit, ...] = ()
@@ -141,7 +145,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person's yes, bound to one release entering one stage under one charter."""
+    """One person's yes, bound to one release entering one stage under one charter, on the evidence there was.
+
+    `person` is whom the actor stands for, `makers` the people through whose hands the actor's key came. `evidence` is the
+    digest of what was measured when it was given. It ends at `expires` (microseconds, 0 for never). With `waives` it is
+    not a yes to the stage but lets this criterion pass as it is; with `withdraws` it takes another approval back.
+    """
 
     id: str
     use_case: str
@@ -152,6 +161,12 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str
     at: int
     reason: str = ""
+    person: str = ""
+    makers: tuple[str, ...] = ()
+    evidence: str = ""
+    expires: int = 0
+    waives: str = ""
+    withdraws: str = ""
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -28,7 +28,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "none",
         "the address of a control API, such as `http://127.0.0.1:8701`, where commands then work; `--server` comes first",
     ),
-    "PILOTAGE_KEY": ("none", "the key that commands present to that server"),
+    "PILOTAGE_KEY": (
+        "none",
+        "the key whose person acts: on that server, and on a workspace of this machine in place of the local user",
+    ),
     "PILOTAGE_CLOCK": (
         "the system's clock",
         "a time-lapse, the same in every process: `origin:start:rate`, real and scaled time in microseconds since 1970",

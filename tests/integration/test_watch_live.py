@@ -103,6 +103,12 @@ def test_a_release_that_gets_worse_is_rolled_back_and_told_of(tmp_path: Path) ->
             asked = visits(server, key, asked, 20, 0.9, rng)
             assert asked < 9000, one["watch"]
         assert one["alarms"] == []
+        drill = pilotage(
+            "rehearse", "help", "--degrade", "resolved=-0.5", "--runs", "5", "--json", workspace=tmp_path / "ws"
+        )
+        assert drill.returncode == 0, drill.stderr
+        (alarm_line, action_line) = json.loads(drill.stdout)["noticed"]
+        assert alarm_line["within"] == action_line["within"] == 1
         # The control process dies over it; the next one goes on from what was kept.
         server.kill("pilotage.app.control")
         while (one := until(lambda: standing(server)))["live"] == live:

@@ -72,6 +72,7 @@ upstream = "openai"
 model = "small"
 prompt = "prompts/model.jinja"
 fallback = ["faq"]
+price = { input = 0.1, output = 0.4 }
 
 [evaluation]
 cases = ["cases/*.jsonl"]
@@ -549,7 +550,10 @@ def test_the_analysis_of_harm_is_a_failure(context: Context) -> None:
 
 RIVAL = (
     ('candidate = "model"', 'candidate = "model"\nrivals = ["bold"]'),
-    ("[evaluation]", '[variants.bold]\nupstream = "openai"\nmodel = "bold"\n\n[evaluation]'),
+    (
+        "[evaluation]",
+        '[variants.bold]\nupstream = "openai"\nmodel = "bold"\nprice = { input = 1, output = 2 }\n\n[evaluation]',
+    ),
 )
 
 
@@ -639,7 +643,7 @@ def test_a_yes_is_to_all_that_are_on_their_way(context: Context) -> None:
     assert (again["given"], len(again["rivals"])) == (1, 1)
     with pytest.raises(Denied, match="approved this already"):
         do(context, "approve", OTHER, use_case="support")
-    with pytest.raises(Denied, match="nobody approves their own release"):
+    with pytest.raises(Denied, match="nobody approves what they registered"):
         do(context, "approve", ADMIN, use_case="support")
 
 
@@ -678,7 +682,7 @@ def test_a_resumption_pardons_the_split_as_it_was_then(context: Context) -> None
 
 def test_four_eyes(context: Context) -> None:
     do(context, "apply", **folder())
-    with pytest.raises(Denied, match="nobody approves their own release"):
+    with pytest.raises(Denied, match="nobody approves what they registered"):
         do(context, "approve", use_case="support")
     assert do(context, "approve", OTHER, use_case="support")["stage"] == "poc"
     with pytest.raises(Denied, match="approved this already"):
@@ -782,7 +786,8 @@ def test_a_secret_is_shown_once_and_stored_nowhere(context: Context) -> None:
         do(context, "keys_revoke", ADMIN, id=made["id"])
     assert [entry.action for entry in told] == ["key_create"]
     assert actions(context) == ["key_create", "key_revoke"]
-    assert do(context, "keys_list", ADMIN)["keys"][0]["revoked"] > 0
+    assert do(context, "keys_list", ADMIN) == {"keys": []}
+    assert do(context, "keys_list", ADMIN, ended=True)["keys"][0]["revoked"] > 0
     with pytest.raises(NotFound):
         do(context, "keys_revoke", ADMIN, id="nobody")
 
@@ -837,6 +842,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ledger_checkpoint": {},
     "ledger_replay": {"seq": 1},
     "keys_list": {},
+    "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
+    "policy_apply": {"file": ""},
 }
 
 
@@ -856,6 +863,10 @@ def test_a_key_of_another_use_case_is_refused(context: Context, name: str) -> No
     told = actions(context)
     stranger = Actor(id="key:x", roles=tuple(Role), use_cases=("billing",))
     arguments = ARGUMENTS.get(name, {"use_case": "support"})
+    if name == "policy_show":
+        with pytest.raises(NotFound, match="no rules"):
+            run(context, stranger, name, {})
+        return
     if name == "status":
         assert run(context, stranger, name, {}) == {"use_cases": []}
         arguments = {"use_case": "support"}

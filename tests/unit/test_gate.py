@@ -12,10 +12,13 @@ import pytest
 from pilotage.clock import DAY, SECOND
 from pilotage.decision.approval import step_stage
 from pilotage.decision.charter import CHECKS
-from pilotage.decision.gate import gate, measured_criteria, next_stage
+from pilotage.decision.gate import gate, next_stage
+from pilotage.decision.measured import grounds, measured_criteria
+from pilotage.decision.rules import NO_RULES
 from pilotage.decision.verdict import Verdict, guardrails, of_evidence
 from pilotage.records import Approval, Evidence
 from pilotage.spec.gates import Criterion
+from pilotage.spec.organisation import QUESTIONS
 from pilotage.spec.use_case import UseCase
 from pilotage.status import Reading, RolloutStatus, Stage, UseCaseStatus
 
@@ -38,6 +41,11 @@ FULL: dict[str, Any] = {
     "budget": {"a_request": 0.01},
     "data": {"sources": ["help centre"], "rights": "ours", "personal_data": True},
     "approvals": {"canary": 1, "production": 1},
+}
+HIGH: dict[str, Any] = {
+    "affected": ["customers"],
+    "assessment": {"reasons": "It answers questions.", **dict.fromkeys(QUESTIONS, False)},
+    "risks": {"wrong": {"says": "A wrong answer", "likelihood": 3, "impact": 3, "treated_by": ["guardrails.slow"]}},
 }
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
 
@@ -89,7 +97,7 @@ def test_the_gate_into_poc_grows_with_the_tier() -> None:
 
 @pytest.mark.parametrize("tier", CHECKS)
 def test_a_full_charter_opens_the_gate_into_poc(tier: str) -> None:
-    assert set(judge(use_case(FULL, tier=tier), Stage.POC).values()) == {Verdict.PASS}
+    assert set(judge(use_case(FULL, tier=tier, **HIGH), Stage.POC).values()) == {Verdict.PASS}
 
 
 def test_what_is_missing_is_named_as_the_key_to_write() -> None:
@@ -162,7 +170,7 @@ def test_why_evidence_does_not_count_is_said() -> None:
     door = gate(spec, status_of(spec, Stage.POC), Stage.STAGING, evidence=[void], approvals=[], now=NOW)
     line = next(criterion for criterion in door.criteria if criterion.name == "security")
     assert "void, for the charter has changed since" in line.says
-    assert line.opens_with == "Run `pilotage evaluate support`."
+    assert line.opens_with == "Run `pilotage evaluate support --suite security`."
 
 
 def test_the_newest_evidence_counts() -> None:
@@ -309,7 +317,10 @@ def test_before_the_last_gate_every_candidate_must_pass_by_name() -> None:
     status = status_of(spec, Stage.POC, rivals=(RIVAL,))
     mine = fact(spec, "quality_difference", 0.1, 0.2)
     other = fact(spec, "quality_difference", -0.1, 0.2, release=RIVAL)
-    given = [yes(spec, "key:a", "staging"), msgspec.structs.replace(yes(spec, "key:b", "staging"), release=RIVAL)]
+    bound = grounds(spec, status, Stage.STAGING, [mine, other], rules=NO_RULES, now=NOW)
+    first = msgspec.structs.replace(yes(spec, "key:a", "staging"), evidence=bound[CANDIDATE])
+    rival = msgspec.structs.replace(first, id="rival", release=RIVAL, evidence=bound[RIVAL])
+    given = [first, msgspec.structs.replace(rival, actor="key:b")]
     door = gate(spec, status, Stage.STAGING, evidence=[mine, other], approvals=given, now=NOW)
     assert [(line.name, line.verdict) for line in door.criteria] == [
         ("model: quality_difference", Verdict.PASS),
@@ -321,7 +332,7 @@ def test_before_the_last_gate_every_candidate_must_pass_by_name() -> None:
     assert door.criteria[1].opens_with == "Run `pilotage evaluate support --variant model`."
     assert door.criteria[2].says.startswith("bold: quality_difference is 5.0 points")
     assert door.criteria[4].says == "0 of 1 person approved these releases for staging."
-    both = [*given, msgspec.structs.replace(yes(spec, "key:a", "staging"), release=RIVAL)]
+    both = [*given, rival]
     again = gate(spec, status, Stage.STAGING, evidence=[mine, other], approvals=both, now=NOW)
     assert again.criteria[4].verdict is Verdict.PASS
     assert len(judge(spec, Stage.POC)) == len(
@@ -380,7 +391,8 @@ def test_the_document_names_what_the_code_demands() -> None:
     }
     tiers = {"security": "limited", "privacy": "limited", "bias": "high"}
     expected = {**charter, **{name: tiers.get(name, "minimal") for name in measures}}
-    expected |= dict.fromkeys(("rollout", "approvals"), "minimal")
+    always = ("rollout", "approvals", "policy", "on_call", "transparency")
+    expected |= dict.fromkeys(always, "minimal")
     assert rows == expected
     for name, criterion in measures.items():
         if name in ("cost", "replay_latency"):
@@ -391,3 +403,22 @@ def test_the_document_names_what_the_code_demands() -> None:
         assert re.search(rf"^\| `{name}` \| \w+ \| .*{bound}", text, re.MULTILINE), f"{name}: {bound}"
     for name, guardrail in guardrails(use_case(BARE)).items():
         assert f"`{name}` (margin {guardrail.margin:g})" in text
+
+
+def test_what_is_not_yet_known_says_how_many_it_takes() -> None:
+    spec = use_case(FULL, tier="high")
+
+    def line(measure: str, **more: Any) -> tuple[str, str]:
+        found = fact(spec, measure, 0.0, 0.1, **more)
+        door = gate(spec, status_of(spec, Stage.POC), Stage.STAGING, evidence=[found], approvals=[], now=NOW)
+        one = next(criterion for criterion in door.criteria if criterion.name == measure)
+        return one.says, one.opens_with
+
+    says, opens = line("security", detail={"needed": {"0.05": 59}})
+    assert "59 without a single failure" in opens
+    assert "--suite security" in opens
+    says, opens = line("bias", detail={"needed": 1_234})
+    assert "(0 to 10.0, n = 100); it must be at most 5.0 points" in says
+    assert "about 1,234 would do" in opens
+    assert "--suite bias" in opens
+    assert "without" not in line("privacy")[1]

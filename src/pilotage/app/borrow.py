@@ -33,20 +33,20 @@ def serving(commander: Commander, log: Path | None = None) -> Iterator[tuple[str
 
     A server that is started here logs to `log`, with all that it has to say, where a file is given.
 
-    On a named server that is the caller's own key. On a workspace it is a new one, revoked at the end; where no server
-    has that workspace, one is started on free ports for as long as this lasts.
+    That is the caller's own key where one was given; else a new one, revoked at the end. Where no server has the
+    workspace, one is started on free ports for as long as this lasts.
     """
     with ExitStack() as stack:
         gateway = commander.gateway()
-        if gateway is not None and commander.key:
-            _wait_until_known(gateway, commander.key)
-            yield gateway, commander.key
-            return
         if gateway is None:
             stack.enter_context(_started(commander.workspace, log))
             gateway = commander.gateway()
         if gateway is None:
             raise WorkspaceUnusable(f"the server on {commander.workspace} went away", hint="try again")
+        if commander.key:
+            _wait_until_known(gateway, commander.key)
+            yield gateway, commander.key
+            return
         key = commander.run("keys_create", {"name": "measuring", "roles": ["infer", "operate"]})
         stack.callback(commander.run, "keys_revoke", {"id": key["id"]})
         _wait_until_known(gateway, key["secret"])

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pilotage.cli.drill import drilled
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.cli.output import say, show_json, table
 
@@ -118,14 +119,31 @@ def rehearse(
     ] = None,
     requests: Annotated[int, typer.Option("--requests", min=1, help="How many of the busiest arrivals.")] = 300,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="The longest that the burst may take.")] = 20.0,
+    degrade: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--degrade",
+            metavar="METRIC=CHANGE",
+            help="A drill instead: how soon it would be noticed if what serves got worse, such as resolved=-0.1.",
+            show_default=False,
+        ),
+    ] = None,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=10_000, help="With --degrade: how often it is played.")
+    ] = 50,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --degrade: the same seed plays the same.")] = 1,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Replay a burst of traffic on a candidate, and record evidence.
 
-    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
+    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured. With --degrade
+    nothing is sent: what was recorded of the live release is played again with a change in it.
     """
+    if degrade:
+        drilled(commander(workspace, server).run, name, degrade, runs=runs, seed=seed, as_json=as_json)
+        return
     from pilotage.staging.rehearse import rehearse as run
 
     _measure(

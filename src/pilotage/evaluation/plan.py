@@ -13,6 +13,8 @@ import msgspec
 from pilotage.errors import Conflict, NotMeasured
 from pilotage.evaluation.dataset import load_cases, take_evenly
 from pilotage.spec.case import Case
+from pilotage.spec.money import provider_of
+from pilotage.spec.pricelist import listed
 
 Command = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Runs one command by name and arguments: on the workspace itself or through the control API. It may block."""
@@ -39,10 +41,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cases: tuple[CaseFile, ...] = ()
 
     def price(self, release: str) -> tuple[float, float] | None:
-        """Return the money for a million (input, output) tokens that the file declares for this release's variant."""
-        variant = release.partition("/")[2].partition("@")[0]
-        price = self.spec.get("variants", {}).get(variant, {}).get("price")
-        return (price["input"], price["output"]) if price else None
+        """Return the money for a million (input, output) tokens of this release's variant: the file's, else the public one."""
+        variant = self.spec.get("variants", {}).get(release.partition("/")[2].partition("@")[0], {})
+        price = variant.get("price")
+        if price:
+            return price["input"], price["output"]
+        rate = 1.0 if self.currency == "USD" else (self.spec.get("budget") or {}).get("dollar")
+        found = listed(provider_of(self.spec, variant), str(variant.get("model", "")))
+        return (found.input * rate, found.output * rate) if found and rate else None
 
     @property
     def currency(self) -> str:

@@ -9,8 +9,9 @@ import msgspec
 from pilotage import access
 from pilotage.access import Key, Role
 from pilotage.errors import NotFound, Refused, WrongCall
-from pilotage.governance import ledger
+from pilotage.governance import budgets, ledger
 from pilotage.governance.context import Text
+from pilotage.spec.price import MILLION
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -19,17 +20,32 @@ if TYPE_CHECKING:
 UseCaseName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
+Money = Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)]
+
+
 class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never."""
+    """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never.
+
+    `person` is who answers for what is done with it: whoever makes it, unless given.
+    The limits hold over all use cases; money is in units of `currency`.
+    """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1)]
     use_cases: tuple[UseCaseName, ...] = ()
     expires: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    person: Annotated[str, msgspec.Meta(pattern=r"^([a-z][a-z0-9_.-]{0,62})?$")] = ""
+    requests_a_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    tokens_a_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+    a_day: Money | None = None
+    a_month: Money | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "EUR"
 
 
 class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    """`ended`: those as well that were revoked or have expired."""
+
+    ended: bool = False
 
 
 class KeysRevoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +66,13 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
         created=now,
         use_cases=tuple(dict.fromkeys(arguments.use_cases)),
         expires=arguments.expires,
+        person=arguments.person or actor.who,
+        makers=_makers(actor, arguments.person),
+        requests_a_minute=arguments.requests_a_minute or 0,
+        tokens_a_minute=arguments.tokens_a_minute or 0,
+        a_day=round((arguments.a_day or 0) * MILLION),
+        a_month=round((arguments.a_month or 0) * MILLION),
+        currency=arguments.currency,
     )
     with context.store.write() as tx:
         tx.keys.put(key)
@@ -59,9 +82,23 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
     return {**detail, "secret": secret, "ledger": entry.seq}
 
 
-def keys_list(context: Context, _: Actor, __: KeysList) -> dict[str, Any]:
+def _makers(actor: Actor, person: str) -> tuple[str, ...]:
+    """Return through whose hands a new key comes: one's own second key through the same as the first."""
+    if person in ("", actor.who):
+        return actor.makers
+    return tuple(dict.fromkeys((*actor.makers, actor.who)))
+
+
+def keys_list(context: Context, _: Actor, arguments: KeysList) -> dict[str, Any]:
+    now = context.clock.now()
     with context.store.read() as tx:
-        return {"keys": [shown(key) for key in tx.keys.all()]}
+        return {
+            "keys": [
+                {**shown(key), "budget": budgets.stand(tx, budgets.account_of_key(key.id), budgets.of_key(key), now)}
+                for key in tx.keys.all()
+                if arguments.ended or access.lives(key, now)
+            ]
+        }
 
 
 def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[str, Any]:
@@ -91,4 +128,11 @@ def shown(key: Key) -> dict[str, Any]:
         "created": key.created,
         "expires": key.expires,
         "revoked": key.revoked,
+        "person": key.person,
+        "makers": list(key.makers),
+        "requests_a_minute": key.requests_a_minute,
+        "tokens_a_minute": key.tokens_a_minute,
+        "a_day": key.a_day / MILLION,
+        "a_month": key.a_month / MILLION,
+        "currency": key.currency,
     }

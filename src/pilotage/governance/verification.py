@@ -68,6 +68,7 @@ class Told:
         self.approvals: dict[str, Words] = {}
         self.alarms: dict[str, Words] = {}
         self.keys: dict[str, Words] = {}
+        self.policy: Words | None = None
         self.releases: dict[str, Words] = {}
         self.registered: dict[str, Words] = {}
         self.statuses: dict[str, Words] = {}
@@ -88,7 +89,9 @@ class Told:
         match entry.action:
             case "evidence":
                 self.evidence[str(detail.get("id", ""))] = words
-            case "approve":
+            case "policy":
+                self.policy = words
+            case "approve" | "waive" | "withdraw":
                 self.approvals[str(detail.get("id", ""))] = words
             case "alarm" | "alarm_act" | "alarm_acknowledged" | "alarm_resolved":
                 self.alarms[str(detail.get("id", ""))] = words
@@ -128,6 +131,7 @@ def _row_faults(tx: Transaction, told: Told) -> Iterator[str]:
     yield from _compared("approval", told.approvals, approvals)
     yield from _alarm_faults(tx, told.alarms)
     yield from _key_faults(tx, told.keys)
+    yield from _policy_faults(tx, told.policy)
     yield from _release_faults(tx, told.releases, names)
     yield from _file_faults(tx, names, told.judged_by)
     yield from _batch_faults(tx, told.batches)
@@ -189,6 +193,21 @@ def _key_faults(tx: Transaction, told: Mapping[str, Words]) -> Iterator[str]:
             yield f"key {known}, which entry {words.seq} tells of, is gone"
 
 
+def _policy_faults(tx: Transaction, told: Words | None) -> Iterator[str]:
+    row = tx.policies.get()
+    if row is None:
+        if told is not None:
+            yield f"the organisation's rules, which entry {told.seq} set, are gone"
+        return
+    if told is None:
+        yield "no entry tells of the organisation's rules"
+    elif told.fields.get("policy") != fingerprint(row):
+        yield f"the organisation's rules are not what entry {told.seq} set"
+    data = tx.blobs.get(row.file)
+    if data is None or hashlib.sha256(data).hexdigest() != row.file:
+        yield f"the file of the organisation's rules ({row.file[:12]}) is gone or was altered"
+
+
 def _release_faults(tx: Transaction, told: Mapping[str, Words], names: Iterable[str]) -> Iterator[str]:
     listed: set[str] = set()
     for name in names:
@@ -210,8 +229,8 @@ def _release_faults(tx: Transaction, told: Mapping[str, Words], names: Iterable[
 def _batch_faults(tx: Transaction, told: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
     watches = tuple(f"watch-{name}-" for name in tx.use_cases.names())
     for rollout in sorted({*tx.batches.rollouts(), *told}):
-        # Of a watch no batches are kept, only what they came to.
-        if rollout.startswith(watches) and not tx.batches.last(rollout)[0]:
+        # A watch forgets its oldest batches; what an alarm was raised on stands in its entry.
+        if rollout.startswith(watches):
             continue
         if rollout in told:
             yield from batches.chain_faults(tx, rollout, told[rollout])

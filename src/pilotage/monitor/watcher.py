@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from pilotage.clock import new_id
+from pilotage.clock import DAY, new_id
 from pilotage.decision import moves
 from pilotage.decision.response import respond
 from pilotage.decision.transition import follow
 from pilotage.decision.verdict import judged
 from pilotage.decision.watch import after
-from pilotage.governance import standing
+from pilotage.governance import batches, standing
 from pilotage.governance.alarms import acted, raise_alarm
+from pilotage.governance.batches import Link
 from pilotage.monitor.shown import shown_of
 from pilotage.monitor.watches import encode, name_of
 from pilotage.monitor.wording import crossing_text
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from pilotage.store.base import Transaction
 
 ACTOR = "monitor"
+DRILL_DAYS = 14
+"""Ticks are kept for so long."""
+_FORGETS_EVERY = 100
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +91,7 @@ class Watcher:
             self._mandate.check(tx)
             body = msgspec.json.encode(shown_of(one.setting, watching))
             tx.batches.keep(one.course.id, watching.seq, encode(watching), body)
+            _append(tx, one.course.id, seen.taken)
             for crossing in crossings:
                 alarm = raise_alarm(tx, one.spec, self._alarm(one, crossing, now))
                 log.warning("%s: %s %s", use_case, alarm.what, alarm.says)
@@ -134,6 +139,15 @@ class Watcher:
             last=now,
             detail={"line": crossing.line, "level": crossing.level, "value": crossing.value, "n": crossing.n},
         )
+
+
+def _append(tx: Transaction, watch: str, batch: Batch) -> None:
+    """Keep what was seen for some days: a drill is played on it."""
+    last, body = Link(*tx.batches.last(watch)), batches.encode(batch)
+    link = last.to(body)
+    tx.batches.append(watch, link.seq, batch.at, body, link.digest)
+    if link.seq % _FORGETS_EVERY == 0:
+        tx.batches.forget(watch, batch.at - DRILL_DAYS * DAY)
 
 
 def _moved(status: UseCaseStatus, action: Action, reason: str, now: int) -> UseCaseStatus:

@@ -84,13 +84,7 @@ class Watches:
 
     def kept(self, tx: Transaction, watch: str) -> Watching | None:
         row = tx.batches.kept(watch)
-        if row is None:
-            return None
-        try:
-            kept = _kept.decode(row[1])
-        except msgspec.MsgspecError:
-            return None
-        return kept.watching if kept.version == __version__ else None
+        return decode(row[1]) if row else None
 
     def resumed(self, tx: Transaction, one: Live) -> Watching:
         """Return what is known of a watch: as it was kept, else what its release's rollout has shown."""
@@ -111,6 +105,15 @@ class _Known(NamedTuple):
     metrics: tuple[Watched, ...]
     setting: Setting
     course: RolloutStatus
+
+
+def decode(body: bytes) -> Watching | None:
+    """Return what was kept, or None where another version kept it."""
+    try:
+        kept = _kept.decode(body)
+    except msgspec.MsgspecError:
+        return None
+    return kept.watching if kept.version == __version__ else None
 
 
 def encode(watching: Watching) -> bytes:

@@ -9,9 +9,12 @@ from typing import Annotated, Literal, Self
 import pydantic
 from pydantic import Field, model_validator
 
+from pilotage.spec.assessment import Assessment, Risk
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
+from pilotage.spec.quantity import Duration
 from pilotage.spec.rollout import Rollout
+from pilotage.spec.spending import Budget, Limits
 from pilotage.spec.variant import Name, Upstream, Variant
 from pilotage.spec.watch import Watch
 
@@ -59,19 +62,6 @@ class Traffic(Strict):
         return self
 
 
-class Budget(Strict):
-    """What it may cost."""
-
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
-    """Three capital letters (ISO 4217); every price and every worth in this file is in it."""
-    a_day: Annotated[float, Field(gt=0)] | None = None
-    """The most that one day may cost."""
-    a_month: Annotated[float, Field(gt=0)] | None = None
-    """The most that one month may cost."""
-    a_request: Annotated[float, Field(gt=0)] | None = None
-    """The most that one request may cost on average; the gate into staging reads it."""
-
-
 class Data(Strict):
     """The data story: where texts come from, who may use them, what is kept."""
 
@@ -81,10 +71,18 @@ class Data(Strict):
     """Why they may be used."""
     personal_data: bool | None = None
     """Whether requests may hold personal data."""
+    classes: Lines = ()
+    """Classes of data in requests, as the organisation names them; `personal_data = true` always adds 'personal'."""
     retention: Literal["none", "redacted", "full"] = "none"
     """Which texts of requests and replies are kept: none, with personal data redacted, or all. Always encrypted."""
     retain_for: Annotated[int, Field(ge=1, le=3650)] = 30
     """Days that texts are kept."""
+
+    @property
+    def handled(self) -> tuple[str, ...]:
+        """Return the classes of data that requests may hold, each once."""
+        own = ("personal",) if self.personal_data else ()
+        return tuple(dict.fromkeys((*own, *self.classes)))
 
 
 class Evaluation(Strict):
@@ -92,6 +90,8 @@ class Evaluation(Strict):
 
     cases: Lines = ()
     """JSONL files, as glob patterns relative to this file."""
+    counts_for: Duration = 90 * 86_400_000_000
+    """How long evidence counts; what is older is missing. An organisation may set less."""
     max_cases: Annotated[int, Field(ge=1)] | None = None
     """Evaluate at most this many, taken evenly."""
 
@@ -116,10 +116,20 @@ class UseCase(Strict):
     """Who answers for it."""
     objective: str = ""
     """What the business gets when it works."""
+    purpose: str = ""
+    """What it is for, in a sentence for those whom it affects."""
+    affected: Lines = ()
+    """Who is affected by what it says: customers, applicants, staff."""
     unit: Literal["user", "account", "conversation"] = "user"
     """What is assigned and counted."""
     tier: Literal["minimal", "limited", "high"] = "limited"
     """The risk tier; gates ask for more as it rises."""
+    assessment: Assessment | None = None
+    """The questionnaire behind the tier."""
+    risks: dict[Name, Risk] = Field(default_factory=dict)
+    """The risk register."""
+    risk_appetite: Annotated[int, Field(ge=1, le=25)] = 6
+    """The highest level of a risk (likelihood times impact) that may stand untreated."""
     status_quo: Name | None = None
     """The variant that stands for what exists today, and serves until something better is proven."""
     candidate: Name | None = None
@@ -139,6 +149,8 @@ class UseCase(Strict):
     """Metrics that are recorded and shown but decide nothing."""
     budget: Budget | None = None
     """What it may cost."""
+    limits: Limits | None = None
+    """How much may be asked."""
     data: Data = Data()
     """Where texts come from and what is kept."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
