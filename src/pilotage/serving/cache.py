@@ -123,7 +123,7 @@ class Cache:
         rules = assigned.release.cache
         if rules is None or assigned.arm == "pinned" or exposure.source != "live" or not _repeats(request, rules):
             return None
-        if not (exposure.unit or rules.shared):
+        if not (exposure.unit or rules.shared) or assigned.reference in exposure.route.barred:
             return None
         shelf = self._shelves.get(assigned.reference)
         if shelf is None:
