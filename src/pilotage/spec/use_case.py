@@ -86,10 +86,14 @@ class Data(Strict):
 
 
 class Evaluation(Strict):
-    """The team's own cases."""
+    """The team's own cases, and what its suites ask beside their own."""
 
     cases: Lines = ()
     """JSONL files, as glob patterns relative to this file."""
+    probes: Lines = ()
+    """Files of more attacks for the suite `security` (docs/security.md), as patterns; the built-in ones are always sent."""
+    templates: Lines = ()
+    """Files of who may ask, for the suite `bias` (docs/bias.md), as patterns; they take the place of the built-in ones."""
     counts_for: Duration = 90 * 86_400_000_000
     """How long evidence counts; what is older is missing. An organisation may set less."""
     max_cases: Annotated[int, Field(ge=1)] | None = None
