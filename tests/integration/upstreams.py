@@ -220,10 +220,10 @@ async def behave(
             except ConnectionError:
                 facts["gone"] += 1
         case "long-body":
-            # More than it said it would be: the rest is nobody's.
+            # More than it said it would be, at once: what comes later looks like the answer to the next request.
             whole = completion("".join(WORDS))
-            await connection.reply("200 OK", whole)
-            await connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse")
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(whole)}\r\n\r\n"
+            await connection.write(head.encode() + whole + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse")
         case "error-first" | "error-later":
             await connection.start()
             if name == "error-later":
