@@ -9,6 +9,7 @@ import typer
 from pilotage import __version__
 from pilotage.cli import (
     alarms,
+    data,
     demo,
     events,
     evidence,
@@ -18,7 +19,9 @@ from pilotage.cli import (
     measure,
     plan,
     policy,
+    portfolio,
     probes,
+    rehearse,
     report,
     serve,
     status,
@@ -67,8 +70,9 @@ for command in (
     folder.apply,
     serve.serve,
     status.status,
+    portfolio.portfolio,
     measure.evaluate,
-    measure.rehearse,
+    rehearse.rehearse,
     report.report,
     way.promote,
     way.approve,
@@ -84,6 +88,7 @@ for command in (
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
+app.add_typer(data.app, name="data")
 app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(probes.app, name="probes")
