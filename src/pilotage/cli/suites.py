@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pilotage.cli import findings
-from pilotage.cli.measure import _awaited, _progress
+from pilotage.cli.measure import _awaited, progress
 from pilotage.cli.options import commander
 from pilotage.cli.output import show_json
 from pilotage.errors import WrongCall
@@ -56,7 +56,7 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
             logs = [path for path in (own, wanted.log) if path is not None and path.is_file()]
             ready["privacy"] = partial(ready["privacy"], workspace=where.workspace, logs=logs)
         for one in chosen:
-            with _progress() as told:
+            with progress() as told:
                 results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told)))
             if not as_json:
                 findings.show(one, results[one])
