@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
@@ -34,6 +34,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     surface: ClassVar[str]
     path: ClassVar[str]
     chats: ClassVar[bool] = False
+    texts: ClassVar[tuple[str, ...]] = ("messages", "input", "instructions", "prompt", "prediction")
+    """Fields of the body that hold what is asked, as texts: what filters look at."""
     answer_limit: ClassVar[int] = 16 << 20
     """Bytes of a unary answer."""
 
@@ -70,6 +72,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             # One thing by two names: the caller's other one must not stand beside the variant's.
             given = {name: value for name, value in given.items() if name not in _BOUNDS}
         return {**given, **adapt(fixed, address, chat=self.chats), "model": release.model}
+
+    def rewritten(self, fields: dict[str, Any]) -> Self:
+        """Return the request with other values of fields that hold texts."""
+        return msgspec.structs.replace(self, body={**self.body, **fields})
 
     def whole(self, reply: bytes, content_type: str, outcome: Outcome) -> tuple[bytes, str]:
         """Return a unary answer and its content type as the caller gets them; raise UpstreamError where it is none."""

@@ -9,9 +9,10 @@ import traceback
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from pilotage.errors import UpstreamError
+from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.call import prepare
+from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
 from pilotage.serving.retry import pause
 
@@ -50,7 +51,7 @@ class Server:
     async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
         """Return the answer of the first release in the chain that gives one.
 
-        Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
+        Raises the assigned release's UpstreamError where none does, RequestError where a filter refuses. Cancelling it cancels the upstream call.
         """
         chain = _chain(exposure, request)
         outcome = Outcome(exposure, request, self._recorder, self._clock)
@@ -64,6 +65,11 @@ class Server:
                 log.warning("%s failed (%s): %s %s", reference, answer.kind, answer.message, answer.hint)
                 outcome.failed(reference, answer.kind)
                 first = first or answer
+        except RequestError as refusal:
+            # A filter's word is the use case's own: no fallback is asked to pass by it.
+            outcome.ended(refusal.error_code)
+            outcome.finish(refusal.status)
+            raise
         except BaseException:
             outcome.finish(CLIENT_GONE, cancelled=True)
             raise
@@ -92,6 +98,8 @@ class Server:
                     return fault
                 # What the provider refuses says that it answers.
                 fault, kind = raised, raised.kind if raised.status >= 500 else ""
+            except RequestError:
+                raise
             except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
                 # Its text may repeat what the caller wrote; its kind and place do not.
                 where = traceback.extract_tb(raised.__traceback__)[-1]
@@ -113,8 +121,15 @@ class Server:
     async def _answer(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay:
+        filtering = None
+        if release.filters:
+            filtering = Filtering(release)
+            outcome.passes(filtering.hits)
+            request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         answer = await self._upstreams.of(release).send(call)
+        if filtering is not None:
+            answer = filtering.stream(request, answer)
         handed_on = False
         try:
             relay = request.relay(answer, outcome, reference)
@@ -123,7 +138,10 @@ class Server:
                 outcome.answering(reference, release)
                 handed_on = True
                 return relay
-            body, content_type = request.whole(await _whole(answer, request.answer_limit), answer.content_type, outcome)
+            reply = await _whole(answer, request.answer_limit)
+            if filtering is not None:
+                reply = filtering.whole(request, reply)
+            body, content_type = request.whole(reply, answer.content_type, outcome)
         finally:
             if not handed_on:
                 await answer.close()

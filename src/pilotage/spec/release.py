@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from pilotage.spec.filter_rule import FilterRule
+
 
 class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
     """Where and how a release is served; timeouts in microseconds. `kind` is the protocol, `search` or `callable`.
@@ -45,7 +47,7 @@ class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What serves. `prompt` is the template's text; `knowledge` pairs of (file name, SHA-256 of its bytes) in the store.
 
-    `fallbacks` are references to other releases; prices are millionths of the currency for a million tokens.
+    `fallbacks` are references to other releases, `filters` what its texts pass through, in order; prices are millionths of the currency for a million tokens.
     """
 
     use_case: str
@@ -56,6 +58,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: dict[str, Any] = {}
     knowledge: tuple[tuple[str, str], ...] = ()
     fallbacks: tuple[str, ...] = ()
+    filters: tuple[FilterRule, ...] = ()
     input_price: int | None = None
     output_price: int | None = None
 
