@@ -206,7 +206,7 @@ def test_health_readiness_and_figures(rig: Rig) -> None:
     after = rig.ask("GET", "/metrics", key=None).body.decode()
 
     def count(text: str) -> int:
-        name = 'pilotage_requests_total{worker="w0",path="/v1/chat/completions",status="404"}'
+        name = 'pilotage_requests_total{path="/v1/chat/completions",status="404"}'
         return next((int(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0)
 
     assert count(after) == count(before) + 1

@@ -94,7 +94,7 @@ def rig(flaky: Flaky, provider: Provider, tmp_path_factory: pytest.TempPathFacto
 
 def figure(rig: Rig, name: str) -> int:
     text = rig.ask("GET", "/metrics", key=None).body.decode()
-    return int(next(line.split()[-1] for line in text.splitlines() if line.startswith(f"{name}{{")))
+    return int(next(line.split()[-1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
 
 def test_a_provider_that_fails_for_a_moment_is_asked_again(rig: Rig, flaky: Flaky) -> None:

@@ -18,6 +18,7 @@ from pilotage.clock import SystemClock, new_id
 from pilotage.console.visitors import new_token
 from pilotage.errors import Refused
 from pilotage.rollout import mandate
+from pilotage.store import figures
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Control, Workspace
@@ -64,6 +65,7 @@ def serve(
         stack.enter_context(workspace.lock())
         workspace.clear_control()
         Heartbeats(workspace.run).retain(())
+        figures.clear(workspace.run)
         # Opening it migrates an older schema, once and before anybody reads it.
         with closing(SqliteStore(workspace.state)) as store:
             mandate.free(store)

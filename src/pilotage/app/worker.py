@@ -30,9 +30,11 @@ from pilotage.errors import PilotageError, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
 from pilotage.gateway.listener import Listener
+from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
 from pilotage.spec.route import Route
+from pilotage.store.figures import FigureFile
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.losses import LossFile
 from pilotage.store.spool import Writer
@@ -141,24 +143,27 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
         table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))
         await table.refresh()
-        gateway = Gateway(door, upstreams, recorder, spool, clock, worker=name)
+        figures = FigureFile(workspace.run, name, LAYOUT)
+        stack.callback(figures.close)
+        gateway = Gateway(door, upstreams, recorder, spool, clock, figures=Figures(figures))
         stack.push_async_callback(gateway.close)
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(_keep(table, spool, ending))
+            keeping = group.create_task(_keep(table, spool, gateway, ending))
             await Listener(gateway.handle).serve(listener, ending, drain_seconds=DRAIN_SECONDS)
             keeping.cancel()
 
 
-async def _keep(table: Table, spool: Writer, ending: asyncio.Event) -> None:
+async def _keep(table: Table, spool: Writer, gateway: Gateway, ending: asyncio.Event) -> None:
     """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
     parent = os.getppid()
     polls = 0
     while True:
         await asyncio.sleep(POLL_SECONDS)
         await table.refresh()
+        gateway.count()
         polls += 1
         if polls % SYNC_EVERY == 0:
             try:

@@ -15,11 +15,11 @@ from pilotage.gateway.flags import Flags
 from pilotage.gateway.metrics import CONTENT_TYPE, Figures
 from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import Incoming, refused
-from pilotage.serving.outcome import CLIENT_GONE
+from pilotage.serving.outcome import CLIENT_GONE, Signals
 from pilotage.serving.serve import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pilotage.gateway.door import Door
     from pilotage.gateway.recorder import Recorder
@@ -36,14 +36,22 @@ _FOLDERS = (_MODELS, _FLAGS)
 
 class Gateway:
     def __init__(
-        self, door: Door, upstreams: Upstreams, recorder: Recorder, spool: SpoolWriter, clock: Clock, *, worker: str
+        self,
+        door: Door,
+        upstreams: Upstreams,
+        recorder: Recorder,
+        spool: SpoolWriter,
+        clock: Clock,
+        *,
+        figures: Figures,
+        signals: Sequence[Signals] = (),
     ) -> None:
         self._door = door
         self._recorder = recorder
         self._clock = clock
-        self._figures = Figures(worker)
+        self._figures = figures
         self._commit = Commit(spool)
-        server = Server(upstreams, recorder, clock)
+        server = Server(upstreams, recorder, clock, (figures, *signals))
         self._tally = upstreams.tally
         self._paths: dict[str, dict[str, Handler]] = {
             **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
@@ -116,13 +124,22 @@ class Gateway:
         body = {"status": status, "faults": faults, "lost": self._recorder.lost, "dropped": self._recorder.dropped}
         await incoming.reply_json(503 if faults else 200, body)
 
-    async def _metrics(self, incoming: Incoming) -> None:
-        table = self._door.table
-        text = self._figures.text(
-            lost=self._recorder.lost,
-            dropped=self._recorder.dropped,
-            routes=len(table.routes) if table else 0,
-            blind=len(table.blind) if table else 0,
-            tally=self._tally,
+    def count(self) -> None:
+        """Say what is counted elsewhere, so that other workers see it too."""
+        table, tally = self._door.table, self._tally
+        self._figures.put(
+            pilotage_events_lost_total=self._recorder.lost,
+            pilotage_texts_dropped_total=self._recorder.dropped,
+            pilotage_use_cases=len(table.routes) if table else 0,
+            pilotage_rollouts_blind=len(table.blind) if table else 0,
+            pilotage_upstream_calls=tally.asked,
+            pilotage_upstream_waiting=tally.waiting,
+            pilotage_upstream_turned_away_total=tally.turned_away,
+            pilotage_upstream_retries_total=tally.retried,
+            pilotage_breakers_opened_total=tally.opened,
+            pilotage_breakers_open=tally.open,
         )
-        await incoming.reply(200, text, CONTENT_TYPE)
+
+    async def _metrics(self, incoming: Incoming) -> None:
+        self.count()
+        await incoming.reply(200, await asyncio.to_thread(self._figures.text), CONTENT_TYPE)

@@ -31,14 +31,16 @@ class Chat:
         """Answer one request; raise RequestError where it is refused."""
         received = time.monotonic_ns()
         key = self._door.key(incoming)
-        request = self._parse(await incoming.body(BODY_LIMIT))
+        body = await incoming.body(BODY_LIMIT)
+        arrived = time.monotonic_ns()
+        request = self._parse(body)
         admitted = self._door.admit(incoming, key, request)
         if not answers(admitted.assignment.release, request):
             says = (
                 f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
             )
             raise refused(400, says, code="unsupported_surface", param="model")
-        exposure = self._expose(admitted, received)
+        exposure = self._expose(admitted, received, arrived)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
@@ -46,12 +48,13 @@ class Chat:
         }
         await self._answer(incoming, exposure, request)
 
-    def _expose(self, admitted: Admitted, received: int) -> Exposure:
+    def _expose(self, admitted: Admitted, received: int, arrived: int) -> Exposure:
         return Exposure(
             id=new_id(self._clock),
             route=admitted.route,
             assignment=admitted.assignment,
             received=received,
+            arrived=arrived,
             unit=admitted.unit,
             key=admitted.key,
             source=admitted.source,

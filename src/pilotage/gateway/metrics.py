@@ -1,68 +1,269 @@
-"""A worker's own figures, as Prometheus text. Workers share one port, so each series carries its worker's name."""
+"""What a worker counts, and the sum over all workers as Prometheus text."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from pilotage.serving import conventions as names
 
 if TYPE_CHECKING:
-    from pilotage.upstream.tally import Tally
+    from collections.abc import Sequence
+
+    from pilotage.records import Finished
+    from pilotage.serving.outcome import Outcome
+    from pilotage.store.figures import FigureFile, Seen
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_OVERHEAD = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+_MODELS = 16
+"""Different models that one release's provider may say have answered; what comes on top of them is `other`."""
+_OTHER = "other"
+
+
+class Family(NamedTuple):
+    """`kind` is Prometheus' own, with two sorts of gauge: `gauge` is added up over workers, of `most` the greatest counts."""
+
+    kind: str
+    says: str
+    bounds: tuple[float, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        return len(self.bounds) + 2 if self.bounds else 1
+
+
+def _named(name: str, unit: str = "") -> str:
+    return names.label(name) + unit
+
+
+_TOKENS = _named(names.TOKENS)
+_DURATION = _named(names.DURATION, "_seconds")
+_FIRST = _named(names.FIRST_TOKEN, "_seconds")
+_HITS = "pilotage_filter_hits_total"
+_EACH = _named(names.PER_TOKEN, "_seconds")
+
+FAMILIES = {
+    "pilotage_requests_total": Family("counter", "Requests answered, by path and status."),
+    "pilotage_request_seconds": Family(
+        "histogram", "From the first byte of a request to the last of its answer.", _SECONDS
+    ),
+    "pilotage_overhead_seconds": Family(
+        "histogram",
+        "What the gateway itself took of a request: from its last byte to the answer's first, less the wait for providers.",
+        _OVERHEAD,
+    ),
+    _TOKENS: Family("histogram", "Tokens of requests and answers, as providers count them.", names.TOKEN_BOUNDS),
+    _DURATION: Family("histogram", "From a request's arrival to the last byte of its answer.", names.DURATION_BOUNDS),
+    _FIRST: Family("histogram", "Until the first event of a streamed answer.", names.FIRST_TOKEN_BOUNDS),
+    _EACH: Family("histogram", "For each token of a streamed answer after the first.", names.PER_TOKEN_BOUNDS),
+    _HITS: Family("counter", "What filters found, by use case, filter, side, action and kind."),
+    "pilotage_requests_in_flight": Family("gauge", "Requests being answered."),
+    "pilotage_workers": Family("gauge", "Workers that count here."),
+    "pilotage_events_lost_total": Family("counter", "Events that could not be recorded."),
+    "pilotage_texts_dropped_total": Family("counter", "Texts that could not be kept."),
+    "pilotage_use_cases": Family("most", "Use cases in the routing table."),
+    "pilotage_upstream_calls": Family("gauge", "Calls under way at upstreams with a bound."),
+    "pilotage_upstream_waiting": Family("gauge", "Requests that wait for one of these to end."),
+    "pilotage_upstream_turned_away_total": Family("counter", "Requests that found no room there."),
+    "pilotage_upstream_retries_total": Family("counter", "Requests sent to a provider again."),
+    "pilotage_breakers_opened_total": Family("counter", "Times that a release was asked no more."),
+    "pilotage_breakers_open": Family("gauge", "Releases that are not asked now, in each worker."),
+    "pilotage_rollouts_blind": Family("most", "Rollouts whose controller is not heard of."),
+}
+LAYOUT = repr(FAMILIES)
+
+
+class _Series(NamedTuple):
+    """First cells of what is counted for one way to be answered."""
+
+    duration: int
+    first: int
+    each: int
+    tokens_in: int
+    tokens_out: int
+    overhead: int
 
 
 class Figures:
-    def __init__(self, worker: str) -> None:
-        self._worker = worker
-        self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self._buckets: dict[str, list[int]] = {}
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+    """Counting is additions in memory: no call, no lock. Only the running loop's thread may count."""
+
+    def __init__(self, file: FigureFile) -> None:
+        self._file = file
+        self._cells = file.cells
+        self._paths: dict[tuple[str, int], tuple[int, int]] = {}
+        self._met: dict[tuple[str, str, str, str], _Series] = {}
+        self._models: dict[tuple[str, str], set[str]] = {}
         self.in_flight = 0
+        # What does not fit any more is counted here, so there is always room for it.
+        self._rest = self._series((_OTHER, _OTHER, _OTHER, _OTHER, _OTHER, _OTHER), _OTHER, "")
+        self._rest_path = self._path(_OTHER, 0)
+        self._single = {
+            name: self._at(name, "")
+            for name, family in FAMILIES.items()
+            if not family.bounds and name not in ("pilotage_requests_total", _HITS)
+        }
+        self._before = {name: self._cells[at] for name, at in self._single.items() if FAMILIES[name].kind == "counter"}
 
     def seen(self, path: str, status: int, seconds: float) -> None:
         """Count one answered request of a known path."""
-        self._requests[path, status] += 1
-        buckets = self._buckets.get(path)
-        if buckets is None:
-            buckets = self._buckets[path] = [0] * (len(_BUCKETS) + 1)
-        buckets[bisect_left(_BUCKETS, seconds)] += 1
-        self._seconds[path] += seconds
+        found = self._paths.get((path, status))
+        if found is None:
+            found = self._paths[path, status] = self._path(path, status)
+        cells = self._cells
+        cells[found[0]] += 1
+        at = found[1]
+        cells[at + bisect_left(_SECONDS, seconds)] += 1
+        cells[at + len(_SECONDS) + 1] += seconds
 
-    def text(self, *, lost: int, dropped: int, routes: int, blind: int, tally: Tally) -> bytes:
-        worker = f'worker="{self._worker}"'
-        lines = _head("pilotage_requests_total", "counter", "Requests answered, by path and status.")
-        lines += [
-            f'pilotage_requests_total{{{worker},path="{path}",status="{status}"}} {count}'
-            for (path, status), count in sorted(self._requests.items())
-        ]
-        lines += _head(
-            "pilotage_request_seconds", "histogram", "From the first byte of a request to the last of its answer."
+    def ended(self, outcome: Outcome, finished: Finished) -> None:
+        """Count one request that went to a provider, or was meant to."""
+        failed = finished.error if finished.status >= 400 or not finished.fallback else ""
+        found = self._met.get((outcome.reference, outcome.surface, finished.model, failed))
+        if found is None:
+            found = self._meet(outcome, finished.model, failed)
+        cells = self._cells
+        at, seconds = found.duration, finished.duration / 1e6
+        cells[at + bisect_left(names.DURATION_BOUNDS, seconds)] += 1
+        cells[at + len(names.DURATION_BOUNDS) + 1] += seconds
+        if finished.counted:
+            for at, count in ((found.tokens_in, finished.input_tokens), (found.tokens_out, finished.output_tokens)):
+                cells[at + bisect_left(names.TOKEN_BOUNDS, count)] += 1
+                cells[at + len(names.TOKEN_BOUNDS) + 1] += count
+        for hit in finished.hits:
+            said = (("use_case", finished.use_case), ("filter", hit.guardrail), ("side", hit.side))
+            at = self._at(_HITS, _labels(*said, ("action", hit.action), ("kind", hit.kind)))
+            if at >= 0:
+                cells[at] += hit.count
+        if not finished.served:
+            return
+        at, seconds = found.overhead, outcome.overhead / 1e9
+        cells[at + bisect_left(_OVERHEAD, seconds)] += 1
+        cells[at + len(_OVERHEAD) + 1] += seconds
+        if not outcome.streamed:
+            return
+        at, seconds = found.first, finished.first_byte / 1e6
+        cells[at + bisect_left(names.FIRST_TOKEN_BOUNDS, seconds)] += 1
+        cells[at + len(names.FIRST_TOKEN_BOUNDS) + 1] += seconds
+        if finished.output_tokens > 1 and not (failed or finished.cancelled):
+            seconds = (finished.duration - finished.first_byte) / 1e6 / (finished.output_tokens - 1)
+            at = found.each
+            cells[at + bisect_left(names.PER_TOKEN_BOUNDS, seconds)] += 1
+            cells[at + len(names.PER_TOKEN_BOUNDS) + 1] += seconds
+
+    def put(self, **values: int) -> None:
+        """Say how much there is of what is counted elsewhere: since this worker's start, or now."""
+        for name, value in {**values, "pilotage_requests_in_flight": self.in_flight, "pilotage_workers": 1}.items():
+            self._cells[self._single[name]] = self._before.get(name, 0) + value
+
+    def text(self) -> bytes:
+        """Return the sum over all workers. Reads files, so it blocks."""
+        return text(self._file.all())
+
+    def _meet(self, outcome: Outcome, model: str, failed: str) -> _Series:
+        reference, surface, release = outcome.reference, outcome.surface, outcome.release
+        models = self._models.setdefault((reference, surface), set())
+        known = model if model in models or len(models) < _MODELS else _OTHER
+        models.add(known)
+        labels = (
+            names.operation(surface),
+            names.provider(release.upstream),
+            release.use_case,
+            release.model or release.upstream.kind,
+            known or "unknown",
+            release.variant,
         )
-        for path, counts in sorted(self._buckets.items()):
-            total = 0
-            for bound, count in zip((*map(str, _BUCKETS), "+Inf"), counts, strict=True):
-                total += count
-                lines.append(f'pilotage_request_seconds_bucket{{{worker},path="{path}",le="{bound}"}} {total}')
-            lines.append(f'pilotage_request_seconds_sum{{{worker},path="{path}"}} {self._seconds[path]:.6f}')
-            lines.append(f'pilotage_request_seconds_count{{{worker},path="{path}"}} {total}')
-        for name, kind, says, value in (
-            ("pilotage_requests_in_flight", "gauge", "Requests being answered.", self.in_flight),
-            ("pilotage_events_lost_total", "counter", "Events that could not be recorded.", lost),
-            ("pilotage_texts_dropped_total", "counter", "Texts that could not be kept.", dropped),
-            ("pilotage_use_cases", "gauge", "Use cases in the routing table.", routes),
-            ("pilotage_upstream_calls", "gauge", "Calls under way at upstreams with a bound.", tally.asked),
-            ("pilotage_upstream_waiting", "gauge", "Requests that wait for one of these to end.", tally.waiting),
-            ("pilotage_upstream_turned_away_total", "counter", "Requests that found no room there.", tally.turned_away),
-            ("pilotage_upstream_retries_total", "counter", "Requests sent to a provider again.", tally.retried),
-            ("pilotage_breakers_opened_total", "counter", "Times that a release was asked no more.", tally.opened),
-            ("pilotage_breakers_open", "gauge", "Releases that are not asked now.", tally.open),
-            ("pilotage_rollouts_blind", "gauge", "Rollouts whose controller is not heard of.", blind),
-        ):
-            lines += [*_head(name, kind, says), f"{name}{{{worker}}} {value}"]
-        return ("\n".join(lines) + "\n").encode()
+        found = self._series(labels, names.operation(surface), failed)
+        if known == model:
+            self._met[reference, surface, model, failed] = found
+        return found
+
+    def _series(self, values: tuple[str, ...], operation: str, failed: str) -> _Series:
+        labels = _labels(*zip(_GEN_AI, values, strict=True))
+        failure = _labels((names.ERROR, failed)) if failed else ""
+        duration = self._at(_DURATION, f"{labels},{failure}" if failure else labels)
+        if duration < 0:
+            return self._rest
+        token = {
+            kind: self._at(_TOKENS, f"{labels},{_labels((names.TOKEN_TYPE, kind))}") for kind in ("input", "output")
+        }
+        made = _Series(
+            duration,
+            self._at(_FIRST, labels),
+            self._at(_EACH, labels),
+            token["input"],
+            token["output"],
+            self._at("pilotage_overhead_seconds", _labels((names.OPERATION, operation))),
+        )
+        return made if min(made) >= 0 else self._rest
+
+    def _path(self, path: str, status: int) -> tuple[int, int]:
+        count = self._at("pilotage_requests_total", f'path="{path}",status="{status}"')
+        seconds = self._at("pilotage_request_seconds", f'path="{path}"')
+        return (count, seconds) if min(count, seconds) >= 0 else self._rest_path
+
+    def _at(self, name: str, labels: str) -> int:
+        return self._file.place(f"{name}{{{labels}}}" if labels else name, FAMILIES[name].cells)
 
 
-def _head(name: str, kind: str, says: str) -> list[str]:
-    return [f"# HELP {name} {says}", f"# TYPE {name} {kind}"]
+_GEN_AI = (
+    names.OPERATION,
+    names.PROVIDER,
+    names.ORIGINAL_MODEL,
+    names.REQUEST_MODEL,
+    names.RESPONSE_MODEL,
+    "pilotage.variant",
+)
+
+
+def _labels(*pairs: tuple[str, str]) -> str:
+    return ",".join(f'{names.label(name)}="{_escaped(value)}"' for name, value in pairs)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def text(workers: Sequence[Seen]) -> bytes:
+    """Return what the workers counted, added up: a gauge over those that run, anything else over all there were."""
+    sums: dict[str, dict[str, list[float]]] = {name: {} for name in FAMILIES}
+    for worker in workers:
+        for series, counted in worker.series.items():
+            name, _, labels = series.partition("{")
+            family = FAMILIES.get(name)
+            if family is None or len(counted) != family.cells:
+                continue
+            if family.kind in ("gauge", "most") and not worker.alive:
+                continue
+            found = sums[name].setdefault(labels.removesuffix("}"), [0.0] * family.cells)
+            if family.kind == "most":
+                found[0] = max(found[0], counted[0])
+            else:
+                found[:] = [one + more for one, more in zip(found, counted, strict=True)]
+    lines: list[str] = []
+    for name, family in FAMILIES.items():
+        kind = "gauge" if family.kind == "most" else family.kind
+        lines += [f"# HELP {name} {family.says}", f"# TYPE {name} {kind}"]
+        for labels, cells in sorted(sums[name].items()):
+            if any(cells) or not labels:
+                lines += _lines(name, family, labels, cells)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _lines(name: str, family: Family, labels: str, cells: Sequence[float]) -> list[str]:
+    if not family.bounds:
+        return [f"{name}{{{labels}}} {_number(cells[0])}" if labels else f"{name} {_number(cells[0])}"]
+    lines, total = [], 0.0
+    for bound, count in zip((*map(_number, family.bounds), "+Inf"), cells, strict=False):
+        total += count
+        lines.append(f'{name}_bucket{{{labels},le="{bound}"}} {_number(total)}')
+    return [
+        *lines,
+        f"{name}_sum{{{labels}}} {_number(cells[-1])}",
+        f"{name}_count{{{labels}}} {_number(total)}",
+    ]
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.9g}"

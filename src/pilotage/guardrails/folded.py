@@ -5,6 +5,8 @@ become `-` and a blank, and letters of other scripts that look like Latin ones b
 folding the pieces of a text gives the pieces of its folding.
 """
 
+# ruff: noqa: RUF001 - these signs are here because they look like others
+
 from __future__ import annotations
 
 import re
@@ -38,12 +40,12 @@ class Folded:
         signs = {sign: _sign(sign) for sign in set("".join(_OTHER.findall(text)))}
         if all(len(became) == 1 for became in signs.values()):
             # Every sign stays where it is: no way back is needed.
-            changed = {sign: became for sign, became in signs.items() if became != sign}
+            changed: dict[str, str | int | None] = {sign: became for sign, became in signs.items() if became != sign}
             if len(changed) > _FEW:
                 text = text.translate(str.maketrans(changed))
             else:
-                for sign, became in changed.items():
-                    text = text.replace(sign, became)
+                for sign in changed:
+                    text = text.replace(sign, signs[sign])
             self.text = text
         else:
             self.text = self._fold(text, signs)

@@ -75,9 +75,7 @@ class Passage:
         It counts nothing where what it passes was counted already.
         """
         hits = self.hits if counts else Hits()
-        steps: list[_Step | _Back] = [
-            _Step(one, "out", _kind, hits, at_once=at_once) for one in self._filters.out
-        ]
+        steps: list[_Step | _Back] = [_Step(one, "out", _kind, hits, at_once=at_once) for one in self._filters.out]
         if self._placeholders:
             steps.append(_Back(self._placeholders))
         return _Chain(steps)

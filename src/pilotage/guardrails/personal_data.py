@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import re2
 
 from pilotage.guardrails.check_digits import is_card, is_iban, is_national, is_national_lettered
@@ -37,12 +38,10 @@ _NEAR = 40
 _MORE = re.compile(rb"\.?\d")
 _DATE = re.compile(r"(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)")
 _CALLED = re.compile(r"tel[.:e ]|phone|call|mobile|cell|fax|sms|whatsapp|reach|dial|handy|rufnummer|\bat $")
-_PREFIXES = (
-    r"(?:sk-|[rsp]k_(?:live|test)_|plt_|gh[pousr]_|github_pat_|glpat-|hf_|npm_|xox[abeprs]-|AKIA|ASIA|AIza|eyJ|gsk_|xai-|SG\.)"
-)
+_PREFIXES = r"(?:sk-|[rsp]k_(?:live|test)_|plt_|gh[pousr]_|github_pat_|glpat-|hf_|npm_|xox[abeprs]-|AKIA|ASIA|AIza|eyJ|gsk_|xai-|SG\.)"
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct, frozen=True):
     """How many of one kind were found."""
 
     kind: str
@@ -113,7 +112,9 @@ _FORMS = (
         False,
         closed=False,
     ),
-    _Form("email", r"[\w+-]@[\w-]+\.", r"[\w.%+'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}", None, False, closed=False),
+    _Form(
+        "email", r"[\w+-]@[\w-]+\.", r"[\w.%+'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}", None, False, closed=False
+    ),
     _Form(
         "iban",
         r"[A-Za-z]{2}\d\d ?[A-Za-z0-9]{4} ?[A-Za-z0-9]{4}",
@@ -186,7 +187,7 @@ class PersonalData:
             for index in sorted(hits):
                 start = sight.since
                 for end in (*ends, len(data)):
-                    finds += self._search(index, sight, left, start, end, candidates)
+                    finds += self._search(index, sight, left, (start, end), candidates)
                     start = end
         settled_at = len(data)
         if not sight.last:
@@ -206,27 +207,22 @@ class PersonalData:
         return at
 
     def _search(
-        self,
-        index: int,
-        sight: Sight,
-        left: bytearray,
-        start: int,
-        end: int,
-        candidates: list[tuple[int, int]],
+        self, index: int, sight: Sight, left: bytearray, piece: tuple[int, int], candidates: list[tuple[int, int]]
     ) -> list[Find]:
-        """Return the finds of one form in [start, end) of what is left, and strike them out there.
+        """Return the finds of one form in a piece of what is left, and strike them out there.
 
         Whatever has the form is added to the candidates. What stands beside a find is judged as it came.
         """
         form, pattern = self._forms[index], self._patterns[index]
         data = bytes(left)
         finds = []
+        start, end = piece
         misses = within = 0
         while (match := pattern.search(data, start, end)) is not None:
             sight.timer.check()
             candidate = match.span()
             candidates.append(candidate)
-            span, start = self._part(form, sight.data, *candidate, end)
+            span, start = self._part(form, sight.data, candidate, end)
             misses = 0 if span or candidate[0] >= within else misses + 1
             within = candidate[1]
             if span is not None:
@@ -237,12 +233,15 @@ class PersonalData:
                 start = within
         return finds
 
-    def _part(self, form: _Form, data: bytes, start: int, end: int, most: int) -> tuple[tuple[int, int] | None, int]:
+    def _part(
+        self, form: _Form, data: bytes, candidate: tuple[int, int], most: int
+    ) -> tuple[tuple[int, int] | None, int]:
         """Return what is meant within a match, if anything, and where the search goes on.
 
         A pattern may have taken a neighbour in: the month after a card's number, a word after an IBAN. What is meant
         begins with the first group, and is the longest that passes its check; else it may begin with the next group.
         """
+        start, end = candidate
         text = data[start:end].decode("ascii")
         ends = [group.end() for group in _GROUP.finditer(text)] if form.parts else []
         if not ends:
@@ -253,11 +252,7 @@ class PersonalData:
                 if part < form.least:
                     break
                 after = start + part
-                if form.closed and after < most and data[after] in _WORD:
-                    # An extension may follow a phone's number.
-                    if form.kind != "phone" or data[after] not in b"xX":
-                        continue
-                if form.kind == "ip" and _MORE.match(data, after, most):
+                if form.closed and _goes_on(form, data, after, most):
                     continue
                 if self._right(form, text[:part], before):
                     return (start, after), after
@@ -267,6 +262,14 @@ class PersonalData:
         if form.kind == "phone" and self._phones is not None:
             return self._phones.right(text)
         return form.check is None or form.check(text, before)
+
+
+def _goes_on(form: _Form, data: bytes, after: int, most: int) -> bool:
+    """Return whether what follows says that this is only the beginning of something else."""
+    if form.kind == "ip" and _MORE.match(data, after, most):
+        return True
+    # An extension may follow a phone's number.
+    return after < most and data[after] in _WORD and not (form.kind == "phone" and data[after] in b"xX")
 
 
 _ALL = PersonalData()
@@ -285,7 +288,7 @@ def redact(text: str) -> tuple[str, tuple[Hit, ...]]:
         return WITHHELD, (Hit("late", 1),)
     if not finds:
         return text, ()
-    pieces = []
+    pieces: list[str] = []
     at = 0
     for find in finds:
         start, end = folded.stood(find.start, find.end)

@@ -32,7 +32,9 @@ class Placeholders:
         """Never give out what the caller wrote: an answer that repeats that must stay as it is."""
         for text in texts:
             if "_" in text and "[" in text:
-                self._taken.update(found[0].decode().lower() for found in _FORM.finditer(text.encode("ascii", "replace")))
+                self._taken.update(
+                    found[0].decode().lower() for found in _FORM.finditer(text.encode("ascii", "replace"))
+                )
 
     def put(self, kind: str, value: str) -> str:
         known = self._by_value.get((kind, value))

@@ -48,7 +48,7 @@ class Window:
         finds, settled = self._finder.look(sight)
         if last and not finds:
             return text
-        pieces = []
+        pieces: list[str] = []
         at = 0
         for find in finds:
             start, end = folded.stood(find.start - since, find.end - since)

@@ -15,6 +15,8 @@ from pilotage.spec.route import Route
 from pilotage.store.base import PlainText
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pilotage.guardrails.passage import Hits
     from pilotage.spec.release import Release
     from pilotage.upstream.chat import Completion
@@ -32,13 +34,23 @@ class Recorder(Protocol):
     def finished(self, event: Finished, text: PlainText | None, *, redact: bool) -> None: ...
 
 
+class Signals(Protocol):
+    """Who is told how a request ended, beside the records. It neither blocks nor raises."""
+
+    def ended(self, outcome: Outcome, finished: Finished) -> None: ...
+
+
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`."""
+    """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
+
+    `arrived` is when its last byte was there, by the same clock.
+    """
 
     id: str
     route: Route
     assignment: Assignment
     received: int
+    arrived: int = 0
     unit: str = ""
     key: str = ""
     source: str = "live"
@@ -48,7 +60,13 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome:
     """Gathers one request's facts; `finish` records them, the first time it is called."""
 
-    def __init__(self, exposure: Exposure, request: Request, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, exposure: Exposure, request: Request, recorder: Recorder, clock: Clock, signals: Sequence[Signals] = ()
+    ) -> None:
+        self._signals = signals
+        self._asked = self._waited = 0
+        self.overhead = 0
+        """Nanoseconds from the request's arrival to the beginning of its answer, less those that providers took."""
         self._exposure = exposure
         self._request = request
         self._recorder = recorder
@@ -94,8 +112,34 @@ class Outcome:
             )
         )
 
+    @property
+    def surface(self) -> str:
+        return self._request.surface
+
+    @property
+    def streamed(self) -> bool:
+        return self._request.stream
+
+    @property
+    def reference(self) -> str:
+        """Return whose answer went out, or else the assigned release."""
+        return self._served or self._exposure.assignment.reference
+
+    @property
+    def release(self) -> Release:
+        return self._release or self._exposure.assignment.release
+
     def attempt(self) -> None:
         self._attempts += 1
+
+    def asking(self) -> None:
+        """Note that from now on a provider is waited for, until `heard`."""
+        self._asked = time.monotonic_ns()
+
+    def heard(self) -> None:
+        if self._asked:
+            self._waited += time.monotonic_ns() - self._asked
+            self._asked = 0
 
     def failed(self, reference: str, kind: str) -> None:
         """Note a fault; only the assigned release's own counts as the request's error."""
@@ -105,7 +149,9 @@ class Outcome:
     def answering(self, reference: str, release: Release) -> None:
         """Note that this release's answer goes out, and when its first byte was there."""
         self._served, self._release = reference, release
-        self._first_byte = self._elapsed()
+        now, exposure = time.monotonic_ns(), self._exposure
+        self._first_byte = (now - exposure.received) // 1000
+        self.overhead = now - (exposure.arrived or exposure.received) - self._waited
 
     def read(self, part: Completion) -> None:
         """Take in a chat completion, or the next chunk of one."""
@@ -149,30 +195,29 @@ class Outcome:
             # Nothing had come when the caller gave up. A release that hangs must not look faultless.
             self.error = "abandoned"
         tokens_in, tokens_out = self._usage or (0, 0)
-        self._recorder.finished(
-            Finished(
-                id=self._exposure.id,
-                use_case=self._exposure.route.use_case,
-                at=self._clock.now(),
-                served=self._served,
-                status=status,
-                error=self.error,
-                fallback=bool(self._served) and self._served != self._exposure.assignment.reference,
-                cancelled=cancelled,
-                attempts=self._attempts,
-                first_byte=self._first_byte,
-                duration=self._elapsed(),
-                input_tokens=tokens_in,
-                output_tokens=tokens_out,
-                counted=self._usage is not None,
-                cost=_cost(self._release, tokens_in, tokens_out),
-                finish_reason=self.finish_reason,
-                model=self._model,
-                hits=self._hits.records() if self._hits is not None else (),
-            ),
-            self._text(),
-            redact=self._exposure.route.retention == "redacted",
+        finished = Finished(
+            id=self._exposure.id,
+            use_case=self._exposure.route.use_case,
+            at=self._clock.now(),
+            served=self._served,
+            status=status,
+            error=self.error,
+            fallback=bool(self._served) and self._served != self._exposure.assignment.reference,
+            cancelled=cancelled,
+            attempts=self._attempts,
+            first_byte=self._first_byte,
+            duration=self._elapsed(),
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            counted=self._usage is not None,
+            cost=_cost(self._release, tokens_in, tokens_out),
+            finish_reason=self.finish_reason,
+            model=self._model,
+            hits=self._hits.records() if self._hits is not None else (),
         )
+        self._recorder.finished(finished, self._text(), redact=self._exposure.route.retention == "redacted")
+        for signal in self._signals:
+            signal.ended(self, finished)
 
     def _elapsed(self) -> int:
         return (time.monotonic_ns() - self._exposure.received) // 1000

@@ -13,10 +13,12 @@ from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.call import prepare
 from pilotage.serving.filtering.filtering import Filtering
-from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder
+from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pilotage.clock import Clock
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
@@ -40,7 +42,8 @@ class Whole(NamedTuple):
 
 
 class Server:
-    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, upstreams: Upstreams, recorder: Recorder, clock: Clock, signals: Sequence[Signals] = ()) -> None:
+        self._signals = signals
         self._upstreams = upstreams
         self._recorder = recorder
         self._clock = clock
@@ -51,10 +54,11 @@ class Server:
     async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
         """Return the answer of the first release in the chain that gives one.
 
-        Raises the assigned release's UpstreamError where none does, RequestError where a filter refuses. Cancelling it cancels the upstream call.
+        Raises the assigned release's UpstreamError where none does, and RequestError where a filter refuses. Cancelling
+        it cancels the upstream call.
         """
         chain = _chain(exposure, request)
-        outcome = Outcome(exposure, request, self._recorder, self._clock)
+        outcome = Outcome(exposure, request, self._recorder, self._clock, self._signals)
         outcome.start([release for _, release in chain])
         first: UpstreamError | None = None
         try:
@@ -110,13 +114,16 @@ class Server:
             else:
                 return answer
             finally:
+                outcome.heard()
                 self._breakers.told(reference, breaker, kind)
             wait = pause(fault, tried, release.upstream, self._chance)
             if wait is None:
                 return fault
             self._tally.retried += 1
             log.info("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            outcome.asking()
             await asyncio.sleep(wait)
+            outcome.heard()
 
     async def _answer(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
@@ -127,6 +134,7 @@ class Server:
             outcome.passes(filtering.hits)
             request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        outcome.asking()
         answer = await self._upstreams.of(release).send(call)
         if filtering is not None:
             answer = filtering.stream(request, answer)
@@ -135,10 +143,12 @@ class Server:
             relay = request.relay(answer, outcome, reference)
             if relay is not None:
                 await relay.open()
+                outcome.heard()
                 outcome.answering(reference, release)
                 handed_on = True
                 return relay
             reply = await _whole(answer, request.answer_limit)
+            outcome.heard()
             if filtering is not None:
                 reply = filtering.whole(request, reply)
             body, content_type = request.whole(reply, answer.content_type, outcome)

@@ -159,7 +159,12 @@ class ChatSieve:
             if number < 0:
                 call: dict[str, Any] = {"function_call": function}
             else:
-                one = {"index": number, "id": kept.get("id"), "type": kept.get("type", "function"), "function": function}
+                one = {
+                    "index": number,
+                    "id": kept.get("id"),
+                    "type": kept.get("type", "function"),
+                    "function": function,
+                }
                 call = {"tool_calls": [one]}
             events.append(_said(self._head, [{"index": index, "delta": call, "finish_reason": None}]))
         return events

@@ -53,7 +53,7 @@ def _silent(value: Any) -> Any:
 
 
 def _blocked(response: dict[str, Any]) -> dict[str, Any]:
-    ended = {"status": "incomplete", "incomplete_details": _REASON, "output": [], "instructions": None}
+    ended: dict[str, Any] = {"status": "incomplete", "incomplete_details": _REASON, "output": [], "instructions": None}
     return {**response, **ended}
 
 
