@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_WORKSPACE = ".pilotage"
 _HTTP_PROXY = re.compile(r"(?:http://)?(?:[^@/\s]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?/?")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 SETTINGS: dict[str, tuple[str, str]] = {
     "PILOTAGE_WORKSPACE": (
@@ -35,6 +36,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "PILOTAGE_LOG": (
         "`info`",
         f"how much is logged on standard error: {', '.join(f'`{level}`' for level in LOG_LEVELS)}",
+    ),
+    "PILOTAGE_LOG_FORMAT": (
+        "`text`",
+        "`text`, or `json` for one object a line; `--log-format` comes first",
     ),
     "PILOTAGE_CALLABLES": (
         "none",
@@ -64,6 +69,7 @@ class Settings:
     clock: Clock
     clock_text: str
     log: str
+    log_format: str
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -78,6 +84,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     log = given.get("PILOTAGE_LOG", "") or "info"
     if log not in LOG_LEVELS:
         raise WrongCall(f"PILOTAGE_LOG is {log!r}", hint=f"it is one of {', '.join(LOG_LEVELS)}")
+    log_format = given.get("PILOTAGE_LOG_FORMAT", "") or "text"
+    if log_format not in LOG_FORMATS:
+        raise WrongCall(f"PILOTAGE_LOG_FORMAT is {log_format!r}", hint=f"it is one of {', '.join(LOG_FORMATS)}")
     clock_text = given.get("PILOTAGE_CLOCK", "")
     try:
         clock = clock_from(clock_text)
@@ -91,6 +100,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         clock=clock,
         clock_text=clock_text,
         log=log,
+        log_format=log_format,
     )
 
 

@@ -16,7 +16,7 @@ import uvloop
 from pilotage.app.bounded import HEADERS_LIMIT, BoundedHttp
 from pilotage.errors import RequestError
 from pilotage.gateway.caller import Caller
-from pilotage.gateway.listener import Listener
+from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.wire import Incoming
 
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -85,7 +85,7 @@ def serving_own(protocol: type[Caller]) -> Iterator[int]:
         over = asyncio.Event()
         ending.extend([asyncio.get_running_loop(), over])
         ready.set()
-        await Listener(handle, protocol=protocol).serve(door, over, drain_seconds=5)
+        await Listener(handle, protocol=protocol).serve([Opened(door)], over, drain_seconds=5)
 
     thread = threading.Thread(target=lambda: uvloop.run(work()))
     thread.start()

@@ -41,6 +41,7 @@ def test_every_setting_is_read() -> None:
         ("PILOTAGE_CLOCK", "fast", "origin:start:rate"),
         ("PILOTAGE_CLOCK", "1:2:-3", "origin:start:rate"),
         ("PILOTAGE_LOG", "loud", "debug"),
+        ("PILOTAGE_LOG_FORMAT", "xml", "json"),
     ],
 )
 def test_a_bad_value_says_what_would_be_right(variable: str, value: str, expected: str) -> None:

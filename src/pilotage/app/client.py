@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -39,10 +40,22 @@ _PLAIN = (Conflict, Denied, NotFound, NotMeasured, Tampered, WorkspaceUnusable, 
 
 
 class Server:
-    """A control API: its address, and the key (or the token of the workspace's own server) presented to it."""
+    """A control API: its address, and the key (or the token of the workspace's own server) presented to it.
 
-    def __init__(self, address: str, key: str) -> None:
-        self.address, self._key = address.rstrip("/"), key
+    `certificate` (PEM) is the one that it must present, whatever name that is made out to; without it, one that the
+    system trusts. `inner` is the gateway as this machine reaches it.
+    """
+
+    def __init__(self, address: str, key: str, *, certificate: str = "", inner: str = "") -> None:
+        self.address, self._key, self._inner = address.rstrip("/"), key, inner
+        self._trust: ssl.SSLContext | None = None
+        if certificate:
+            self._trust = ssl.create_default_context(cadata=certificate)
+            self._trust.check_hostname = False
+            self._trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+
+    def gateway(self) -> str:
+        return self._inner or str(self.ask("/api/v1/server")["gateway"])
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         result = self.ask(f"/api/v1/commands/{urllib.parse.quote(name, safe='')}", dict(arguments))
@@ -57,7 +70,7 @@ class Server:
             headers["content-type"] = "application/json"
         request = urllib.request.Request(self.address + path, data, headers)  # noqa: S310  (the address was checked)
         try:
-            with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=120, context=self._trust) as response:  # noqa: S310
                 answer: dict[str, Any] = json.loads(response.read())
                 return answer
         except urllib.error.HTTPError as refusal:
@@ -104,8 +117,8 @@ class Commander:
     def gateway(self) -> str | None:
         """Return the base URL of the gateway whose server has the workspace; None where no server has it."""
         if self._server is not None:
-            return str(self._server.ask("/api/v1/server")["gateway"])
-        return self._where(lambda server: str(server.ask("/api/v1/server")["gateway"]), lambda _: None, prepare=False)
+            return self._server.gateway()
+        return self._where(lambda server: server.gateway(), lambda _: None, prepare=False)
 
     def _where(
         self, there: Callable[[Server], Result], here: Callable[[Local], Result], *, prepare: bool = False
@@ -134,7 +147,9 @@ class Commander:
 def server_of(workspace: Path) -> Server | None:
     """Return the server that says it has the workspace. A killed one may have left its word behind."""
     control = Workspace(workspace).control()
-    return Server(control.control, control.token) if control else None
+    if control is None:
+        return None
+    return Server(control.control, control.token, certificate=control.certificate, inner=control.gateway)
 
 
 def _raised(status: int, body: bytes) -> PilotageError:

@@ -70,7 +70,9 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
 
 
-async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, handover: Handover) -> None:
+async def serve(
+    workspace: Workspace, listener: socket.socket, clock: Clock, handover: Handover, tls: tuple[Path, Path] | None
+) -> None:
     """Work until SIGTERM or SIGINT, or until the parent is gone; then read and seal what is left and return."""
     with ExitStack() as stack:
         store = SqliteStore(workspace.state)
@@ -109,6 +111,8 @@ async def serve(workspace: Workspace, listener: socket.socket, clock: Clock, han
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=CLOSE_SECONDS,
+                ssl_certfile=tls[0] if tls else None,
+                ssl_keyfile=tls[1] if tls else None,
             )
         )
         async with asyncio.TaskGroup() as group:
@@ -135,16 +139,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
     parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
     parser.add_argument("--log", default="info", choices=settings.LOG_LEVELS)
+    parser.add_argument("--log-format", default="text", choices=settings.LOG_FORMATS)
+    parser.add_argument("--tls-cert", type=Path, help="a PEM file: the certificate to present")
+    parser.add_argument("--tls-key", type=Path, help="a PEM file: its key")
     given = parser.parse_args(arguments)
     os.umask(0o077)
-    start_log(given.log, "control")
+    start_log(given.log, given.log_format, "control")
     # The server raises the signal that ended it again once it has closed; by then nothing is left to be stopped.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     try:
         workspace = Workspace(given.workspace).require()
         handover = msgspec.json.decode(sys.stdin.buffer.readline(), type=Handover)
-        asyncio.run(serve(workspace, socket.socket(fileno=given.fd), clock_from(given.clock), handover))
+        tls = (given.tls_cert, given.tls_key) if given.tls_cert else None
+        asyncio.run(serve(workspace, socket.socket(fileno=given.fd), clock_from(given.clock), handover, tls))
     except WorkspaceUnusable as fault:
         log.error("%s; %s", fault.message, fault.hint)  # noqa: TRY400 (the message says it all)
         return fault.exit_code

@@ -1,6 +1,6 @@
 """One gateway worker: `python -m pilotage.app.worker --workspace DIR --fd N --name w0`.
 
-It serves on a listening socket that its parent opened, reads what serves out of the store, and appends what happened
+It serves on listening sockets that its parent opened, reads what serves out of the store, and appends what happened
 to its own spool. It never waits for the control process: with the store out of reach, the last table stays.
 """
 
@@ -22,14 +22,16 @@ import msgspec
 import uvloop
 
 from pilotage import settings
+from pilotage.app.child import RETIRE
+from pilotage.app.doors import certified
 from pilotage.app.log import start_log
 from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
-from pilotage.errors import PilotageError, WorkspaceUnusable
+from pilotage.errors import PilotageError, Refused, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
-from pilotage.gateway.listener import Listener
+from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
@@ -44,7 +46,7 @@ from pilotage.store.workspace import Workspace
 from pilotage.upstream.pool import Egress, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pilotage.access import Key
     from pilotage.store.base import Serving, Store
@@ -54,6 +56,8 @@ SYNC_EVERY = 5
 """Polls between two syncs of the spool: what power loss may take is about a second of inferences."""
 
 DRAIN_SECONDS = 30
+LINGER_SECONDS = 5.0
+"""For callers of a worker that is replaced: what they send meanwhile is answered, and then the connection closed."""
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +122,13 @@ class Table:
         return await asyncio.to_thread(self._sight.blind, list(self._routes.values()))
 
 
-async def serve(workspace: Workspace, listener: socket.socket, name: str, clock: Clock) -> None:
-    """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return."""
+async def serve(
+    workspace: Workspace, doors: Sequence[Opened], name: str, clock: Clock, ready: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return.
+
+    Retired, it does the same, but lets callers that are between two requests send one more.
+    """
     async with AsyncExitStack() as stack:
         store = SqliteStore(workspace.state)
         stack.callback(store.close)
@@ -150,9 +159,16 @@ async def serve(workspace: Workspace, listener: socket.socket, name: str, clock:
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
+        listener = Listener(gateway.handle)
+
+        def retire() -> None:
+            listener.linger_seconds = LINGER_SECONDS
+            ending.set()
+
+        asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(_keep(table, spool, gateway, ending))
-            await Listener(gateway.handle).serve(listener, ending, drain_seconds=DRAIN_SECONDS)
+            await listener.serve(doors, ending, drain_seconds=DRAIN_SECONDS, ready=ready)
             keeping.cancel()
 
 
@@ -178,24 +194,37 @@ async def _keep(table: Table, spool: Writer, gateway: Gateway, ending: asyncio.E
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pilotage.app.worker", description="One gateway worker.")
     parser.add_argument("--workspace", type=Path, required=True, help="the workspace's folder")
-    parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
+    parser.add_argument("--fd", type=int, action="append", required=True, help="a listening socket, inherited")
+    parser.add_argument("--tls-fd", type=int, help="one for TLS")
+    parser.add_argument("--tls-cert", type=Path, help="a PEM file: the certificate to present there")
+    parser.add_argument("--tls-key", type=Path, help="a PEM file: its key")
+    parser.add_argument("--ready", type=int, help="a pipe to write to once it serves")
     parser.add_argument("--name", required=True, help="this worker's name: letters, digits and _")
     parser.add_argument("--clock", default="", help="origin:start:rate, for a time-lapse")
     parser.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-format", default="text", choices=settings.LOG_FORMATS)
     given = parser.parse_args(arguments)
     os.umask(0o077)
     # Each request holds two connections; the system's default is meant for programs that `select`.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    start_log(given.log, given.name)
+    start_log(given.log, given.log_format, given.name)
     # Until the loop runs, and once it is done, there is nothing to be stopped.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, RETIRE):
         signal.signal(number, lambda *_: None)
+
+    def ready() -> None:
+        if given.ready is not None:
+            os.write(given.ready, b"1")
+            os.close(given.ready)
+
     try:
         workspace = Workspace(given.workspace).require()
-        listener = socket.socket(fileno=given.fd)
-        uvloop.run(serve(workspace, listener, given.name, clock_from(given.clock)))
-    except WorkspaceUnusable as fault:
+        doors = [Opened(socket.socket(fileno=fd)) for fd in given.fd]
+        if given.tls_fd is not None:
+            doors.append(Opened(socket.socket(fileno=given.tls_fd), certified(given.tls_cert, given.tls_key)))
+        uvloop.run(serve(workspace, doors, given.name, clock_from(given.clock), ready))
+    except Refused as fault:
         log.error("%s %s", fault.message, fault.hint)  # noqa: TRY400
         return fault.exit_code
     return 0

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from pilotage.cli.output import say, show_json, table
 Which = Annotated[
     str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
 ]
+Suite = Literal["quality", "security"]
 Told = Callable[[str, int, int], None]
 Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
 
@@ -31,16 +32,44 @@ def evaluate(
         int | None, typer.Option("--max-cases", min=1, help="Ask at most this many, taken evenly.", show_default=False)
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=256, help="Requests at once.")] = 8,
+    suite: Annotated[
+        Suite, typer.Option("--suite", help="What to measure: the cases, or one of the suites.")
+    ] = "quality",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=100, help="How often each probe is sent.")] = 3,
+    probes: Annotated[
+        list[Path] | None,
+        typer.Option("--probes", metavar="FILE", help="More probes for the security suite.", show_default=False),
+    ] = None,
+    against: Annotated[
+        str,
+        typer.Option(
+            "--against", metavar="VARIANT", help="Probe this variant too, and compare the two.", show_default=False
+        ),
+    ] = "",
+    sarif: Annotated[
+        Path | None,
+        typer.Option("--sarif", metavar="FILE", help="Write the security findings as SARIF.", show_default=False),
+    ] = None,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Measure a candidate against the baseline on the use case's own cases, and record evidence.
 
+    `--suite security` attacks it instead.
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
     from pilotage.evaluation.run import evaluate as run
 
+    if suite != "quality":
+        from pilotage.cli import suites
+
+        wanted = suites.Wanted(
+            name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
+            probes=tuple(probes or ()), sarif=sarif,
+        )  # fmt: skip
+        suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
+        return
     _measure(
         lambda command, gateway, key, told: run(
             command,

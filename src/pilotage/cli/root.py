@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pilotage import __version__
-from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, plan, serve, status, way
+from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, plan, probes, serve, status, way
 from pilotage.cli.output import say
 
 app = typer.Typer(
@@ -66,3 +66,4 @@ for command in (
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(probes.app, name="probes")

@@ -24,12 +24,17 @@ class CaseFile(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`candidate` and `baseline` are references of releases, empty where there is none; `spec` is the registered file."""
+    """`candidate` and `baseline` are references of releases, empty where there is none; `spec` is the registered file.
+
+    `prompt` is the text of the candidate's template, and `against` the release to compare with, where one was asked for.
+    """
 
     use_case: str
     charter: str
     candidate: str = ""
     baseline: str = ""
+    against: str = ""
+    prompt: str = ""
     spec: dict[str, Any] = {}
     cases: tuple[CaseFile, ...] = ()
 
@@ -57,12 +62,13 @@ async def call(command: Command, name: str, arguments: dict[str, Any]) -> dict[s
     return await asyncio.to_thread(command, name, arguments)
 
 
-async def fetch_plan(command: Command, use_case: str, variant: str = "") -> Plan:
+async def fetch_plan(command: Command, use_case: str, variant: str = "", against: str = "") -> Plan:
     """Return the plan for one of the candidates, the first unless a variant is named.
 
     Raise NotMeasured where there is no candidate to measure.
     """
-    wanted = {"use_case": use_case, **({"variant": variant} if variant else {})}
+    named = {"variant": variant, "against": against}
+    wanted = {"use_case": use_case, **{name: value for name, value in named.items() if value}}
     plan = msgspec.convert(await call(command, "evaluation_plan", wanted), Plan)
     if not plan.candidate:
         raise NotMeasured(

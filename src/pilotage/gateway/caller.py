@@ -47,13 +47,17 @@ class Caller(Flow):
         # Bytes since the parser last told of a head, of body or of an end; and of what it was given just before.
         self._silent = self._recent = 0
         self._in_head = self._progress = self._switching = self._ending = False
-        self._since = 0.0
+        self._since = self._linger = 0.0
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._listener.callers.add(self)
+        if self._listener.ending:
+            # It was on its way when the door closed.
+            self.end(self._listener.linger_seconds)
+            return
         # Who connects and says nothing is as idle as who has nothing more to say.
         self._alarm.set(self._loop.time() + self.idle_seconds)
 
@@ -143,24 +147,30 @@ class Caller(Flow):
     def answered(self, incoming: Incoming) -> None:
         """Go on with what waits, or wait."""
         self._answering = None
-        if not incoming.keep or self._ending:
+        if not incoming.keep or (self._ending and not self._linger):
             self._transport.close()
         elif self._waiting:
             self._start(self._waiting.popleft())
         else:
             self.release()
-            self._alarm.set(self._loop.time() + (self.body_seconds if self._arriving else self.idle_seconds))
+            idle = self._linger if self._ending else self.idle_seconds
+            self._alarm.set(self._loop.time() + (self.body_seconds if self._arriving else idle))
 
-    def end(self) -> None:
-        """Close when what was begun is answered."""
-        self._ending = True
-        if self._answering is None:
+    def end(self, linger: float = 0) -> None:
+        """Close when what was begun is answered; for `linger` seconds, a caller that was not told of it may send one more."""
+        self._ending, self._linger = True, linger
+        if self._answering is not None:
+            if not (linger and self._answering.status):
+                self._answering.keep = False
+        elif not linger:
             self._transport.close()
-        else:
-            self._answering.keep = False
+        elif not (self._silent or self._in_head):
+            self._alarm.set(self._loop.time() + linger)
 
     def _start(self, incoming: Incoming) -> None:
         self._answering = incoming
+        if self._ending and not self._waiting:
+            incoming.keep = False
         incoming.task = task = self._loop.create_task(self._listener.answer(incoming))
         self._listener.tasks.add(task)
         task.add_done_callback(self._listener.tasks.discard)

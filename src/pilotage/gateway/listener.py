@@ -6,19 +6,27 @@ import asyncio
 import logging
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.gateway.caller import Caller
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable
+    import ssl
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pilotage.gateway.wire import Incoming
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+
+
+class Opened(NamedTuple):
+    """A listening socket, and what it presents where it speaks TLS."""
+
+    door: socket.socket
+    tls: ssl.SSLContext | None = None
 
 
 class Listener:
@@ -28,19 +36,35 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.callers: set[Caller] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.linger_seconds = 0.0
+        """At the end: for how long a caller that is between two requests may still send one."""
+        self.ending = False
         self._handle = handle
         self._protocol = protocol
         self._second = 0
         self._date = b""
 
-    async def serve(self, door: socket.socket, until: asyncio.Event, *, drain_seconds: float) -> None:
+    async def serve(
+        self,
+        doors: Sequence[Opened],
+        until: asyncio.Event,
+        *,
+        drain_seconds: float,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
         """Serve; then take no more callers, answer what was begun, and cancel what takes longer than that."""
-        server = await self.loop.create_server(lambda: self._protocol(self), sock=door, backlog=BACKLOG)
+        servers = [
+            await self.loop.create_server(lambda: self._protocol(self), sock=door, backlog=BACKLOG, ssl=tls)
+            for door, tls in doors
+        ]
+        ready()
         await until.wait()
-        server.close()
-        door.close()
+        self.ending = True
+        for server, (door, _) in zip(servers, doors, strict=True):
+            server.close()
+            door.close()
         for caller in list(self.callers):
-            caller.end()
+            caller.end(self.linger_seconds)
         deadline = self.loop.time() + drain_seconds
         while (self.callers or self.tasks) and self.loop.time() < deadline:  # noqa: ASYNC110 - they end in many places
             await asyncio.sleep(0.02)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.status import UseCaseStatus
+    from pilotage.store.base import Registered
 
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
@@ -46,10 +47,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`variant` names one of several candidates; empty: the first of them."""
+    """`variant` names one of several candidates; empty: the first of them. `against` names any variant of the file."""
 
     use_case: Text
     variant: Text = ""
+    against: Text = ""
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,14 +114,27 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
         stands = standing.standing(tx, arguments.use_case, serving=True)
         registered, spec = stands.registered, stands.spec
         paths = {path for pattern in spec.evaluation.cases for path in matching(pattern, registered.files)}
+        candidate = _candidate(stands.status, arguments.variant)
+        release = tx.releases.get(candidate) if candidate else None
         return {
             "use_case": registered.name,
             "charter": stands.status.charter,
-            "candidate": _candidate(stands.status, arguments.variant),
+            "candidate": candidate,
             "baseline": stands.status.live,
+            "against": _variant(registered, arguments.against),
+            "prompt": release.prompt if release else "",
             "spec": registered.spec,
             "cases": [{"path": path, "digest": registered.files[path]} for path in sorted(paths)],
         }
+
+
+def _variant(registered: Registered, variant: str) -> str:
+    """Return the release of any of the file's variants; empty where none is asked for."""
+    if variant and variant not in registered.releases:
+        raise Refused(
+            f"{registered.name} has no variant {variant!r}", hint=f"the file has: {', '.join(registered.releases)}"
+        )
+    return registered.releases.get(variant, "")
 
 
 def _candidate(status: UseCaseStatus, variant: str) -> str:

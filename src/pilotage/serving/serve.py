@@ -15,6 +15,7 @@ from pilotage.serving.call import prepare
 from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
+from pilotage.upstream.complaints import Complaints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,7 @@ class Server:
         self._clock = clock
         self._tally = upstreams.tally
         self._breakers = Breakers(time.monotonic, self._tally)
+        self._complaints = Complaints()
         self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
     async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
@@ -66,7 +68,7 @@ class Server:
                 answer = await self._asked(exposure, request, outcome, reference, release)
                 if not isinstance(answer, UpstreamError):
                     return answer
-                log.warning("%s failed (%s): %s %s", reference, answer.kind, answer.message, answer.hint)
+                self._complaints.say(reference, answer.kind, f"{answer.message} {answer.hint}".strip())
                 outcome.failed(reference, answer.kind)
                 first = first or answer
         except RequestError as refusal:
@@ -108,7 +110,7 @@ class Server:
                 # Its text may repeat what the caller wrote; its kind and place do not.
                 where = traceback.extract_tb(raised.__traceback__)[-1]
                 name = type(raised).__name__
-                log.error("%s: %s in %s, line %s", reference, name, where.name, where.lineno)  # noqa: TRY400
+                self._complaints.say(reference, name, f"in {where.name}, line {where.lineno}")
                 fault = UpstreamError("internal", f"this release could not be served ({name})", status=500)
                 kind = fault.kind
             else:
@@ -120,7 +122,7 @@ class Server:
             if wait is None:
                 return fault
             self._tally.retried += 1
-            log.info("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
+            log.debug("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
             outcome.asking()
             await asyncio.sleep(wait)
             outcome.heard()

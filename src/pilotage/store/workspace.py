@@ -20,12 +20,16 @@ PRIVATE = 0o700
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the running server is reached: process id, the two base URLs, and the token for commands on this machine."""
+    """Where the running server is reached from this machine: process id, the two base URLs, and the token for commands.
+
+    `certificate` is what its control API presents (PEM), empty where it speaks no TLS.
+    """
 
     pid: int
     gateway: str
     control: str
     token: str
+    certificate: str = ""
 
 
 class Workspace:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import threading
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pilotage.errors import UpstreamError
+from pilotage.upstream.complaints import Complaints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 AHEAD = 32
 """Pieces that a pipeline may be ahead of its caller."""
-
-log = logging.getLogger(__name__)
 
 
 class Run:
@@ -71,7 +69,8 @@ class Run:
             # Its text may repeat what the caller wrote; its kind and place do not.
             where = traceback.extract_tb(raised.__traceback__)[-1]
             kind = type(raised).__name__
-            log.error("a pipeline failed: %s in %s, line %s of %s", kind, where.name, where.lineno, where.filename)  # noqa: TRY400
+            place = f"{kind} in {where.name}, line {where.lineno} of {where.filename}"
+            self._thread.complaints.say(f"the pipeline {self._thread.name}", kind, place)
             self._give(UpstreamError("pipeline", f"the pipeline of this release failed ({kind})"))
         else:
             self._give(None)
@@ -84,6 +83,8 @@ class Run:
 
 class Thread:
     def __init__(self, name: str) -> None:
+        self.name = name
+        self.complaints = Complaints()
         self.loop = asyncio.new_event_loop()
         # A daemon, for a pipeline that never returns must not keep the worker from ending.
         self._thread = threading.Thread(target=self._run, name=f"pipeline {name}", daemon=True)

@@ -1,0 +1,148 @@
+"""The suites beside the cases: security, privacy and bias; what each will take, what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pilotage.cli.measure import _awaited, _progress
+from pilotage.cli.options import commander
+from pilotage.cli.output import say, show_json, table
+from pilotage.errors import WorkspaceUnusable, WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+SUITES = ("security",)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asked for."""
+
+    name: str
+    variant: str = ""
+    against: str = ""
+    repeats: int = 3
+    concurrency: int = 8
+    max_cases: int | None = None
+    probes: tuple[Path, ...] = ()
+    sarif: Path | None = None
+
+
+def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_json: bool) -> None:
+    """Run one suite or all; each is recorded by itself. A suite that could not measure stops the others."""
+    from pilotage.app.borrow import serving
+
+    where = commander(workspace, server)
+    chosen = SUITES if suite == "all" else (suite,)
+    ready = {one: _PREPARED[one](wanted) for one in chosen}
+    results: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        gateway, key = stack.enter_context(serving(where))
+        for one in chosen:
+            with _progress() as told:
+                results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told)))
+            if not as_json:
+                _show(one, results[one])
+    if wanted.sarif is not None and "security" in results:
+        _write_sarif(wanted.sarif, results["security"])
+    if as_json:
+        show_json(results.get(suite, results))
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise WrongCall(f"{path} cannot be read: {fault.strerror}", hint="name a file that is there") from None
+
+
+def _security(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.evaluation.security.formats import load_probes
+    from pilotage.evaluation.security.run import forecast, probe
+
+    more = [one for path in wanted.probes for one in load_probes(path.name, read_file(path))]
+    plan = forecast(more, wanted.repeats)
+    _foretell(
+        f"{plan['probes']} probes and {plan['look_alikes']} harmless look-alikes, {plan['requests']} requests. Without a "
+        f"success they bound attack success at {plan['best_bound']:.1%}; a bound of 5 % takes 59 probes without one, 2 % "
+        "149, 1 % 299."
+    )
+    return partial(
+        probe,
+        use_case=wanted.name,
+        probes=more,
+        variant=wanted.variant,
+        against=wanted.against,
+        repeats=wanted.repeats,
+        concurrency=wanted.concurrency,
+    )
+
+
+_PREPARED: dict[str, Callable[[Wanted], Callable[..., Awaitable[dict[str, Any]]]]] = {"security": _security}
+
+
+def _foretell(words: str) -> None:
+    """Say what a run will take and can show, before it begins, where people read it."""
+    print(words, file=sys.stderr)
+
+
+def _show(suite: str, result: dict[str, Any]) -> None:
+    table(
+        ("measure", "value", "interval", "n"),
+        (
+            (one["measure"], f"{one['value']:.4g}", f"{one['low']:.4g} to {one['high']:.4g}", one["n"])
+            for one in result["measures"]
+        ),
+    )
+    if suite == "security":
+        _show_security(result)
+    say(result["summary"])
+
+
+def _show_security(result: dict[str, Any]) -> None:
+    from pilotage.evaluation.security.probe import RISKS
+
+    say()
+    table(
+        ("risk", "", "probes", "succeeded", "at most"),
+        (
+            (risk, RISKS[risk], row["probes"], row["succeeded"], f"{row['high']:.1%}")
+            for risk, row in result["risks"].items()
+        ),
+    )
+    if result["findings"]:
+        say()
+        table(
+            ("finding", "risk", "times", "why"),
+            (
+                (one["probe"], one["risk"], f"{one['successes']} of {one['repeats']}", one["why"])
+                for one in result["findings"][:40]
+            ),
+        )
+    if result["compared"]:
+        one = result["compared"]
+        say()
+        say(
+            f"Of {one['pairs']} attacks {one['succeeded_here']} succeeded here and {one['succeeded_there']} on "
+            f"{one['release']}; {len(one['only_here'])} only here, {len(one['only_there'])} only there "
+            f"(exact McNemar p = {one['p']:.2g})."
+        )
+    say()
+
+
+def _write_sarif(path: Path, result: dict[str, Any]) -> None:
+    from pilotage.evaluation.security.sarif import sarif
+
+    text = json.dumps(sarif(result["candidate"], result["findings"]), indent=2, ensure_ascii=False)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as fault:
+        raise WorkspaceUnusable(f"{path} cannot be written: {fault.strerror}", hint="name another place") from None

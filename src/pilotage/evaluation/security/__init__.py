@@ -1,0 +1,1 @@
+"""Security: probes that attack a release as outsiders would, and what is seen of them in its answers."""
