@@ -1,8 +1,8 @@
 """Text as patterns see it: unicode's many ways to write one sign folded into one, with the way back to where it stood.
 
 Compatibility forms and other scripts' digits become plain ones, marks and what has no width fall away, dashes and blanks
-become `-` and a blank, and letters of other scripts that look like Latin ones become these. Each sign folds by itself, so
-folding the pieces of a text gives the pieces of its folding.
+become `-` and a blank, and letters of other scripts that look like Latin ones become these. Each sign folds by itself, to
+one or to none, so folding the pieces of a text gives the pieces of its folding.
 """
 
 # ruff: noqa: RUF001 - these signs are here because they look like others
@@ -62,9 +62,6 @@ class Folded:
         if not self._folded_at:
             return at
         piece = bisect_right(self._folded_at, at) - 1
-        if piece % 2:
-            # Within what one sign became.
-            return self._stood_at[piece]
         return self._stood_at[piece] + at - self._folded_at[piece]
 
     def _fold(self, text: str, signs: dict[str, str]) -> str:
@@ -89,7 +86,7 @@ class Folded:
 
 @lru_cache(maxsize=1 << 14)
 def _sign(sign: str) -> str:
-    """Return what one sign that is not ASCII is folded to, perhaps nothing."""
+    """Return what one sign that is not ASCII is folded to, perhaps nothing; itself where that would be several signs."""
     out = []
     for part in unicodedata.normalize("NFKD", sign):
         category = unicodedata.category(part)
@@ -103,4 +100,4 @@ def _sign(sign: str) -> str:
             out.append(" ")
         elif category not in ("Mn", "Me", "Cf"):
             out.append(part)
-    return "".join(out)
+    return "".join(out) if len(out) < 2 else sign

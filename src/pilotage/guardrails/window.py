@@ -52,11 +52,9 @@ class Window:
         at = 0
         for find in finds:
             start, end = folded.stood(find.start - since, find.end - since)
-            # One sign may have become several, of which two finds have a part each.
-            start = max(start, at)
             pieces += (text[at:start], self._replace(find, text[start:end]))
-            at = max(at, end)
-        end = max(at, folded.origin(settled - since)) if not last else len(text)
+            at = end
+        end = len(text) if last else folded.origin(settled - since)
         pieces.append(text[at:end])
         self.held = text[end:]
         if len(self.held) > HELD_MOST:
