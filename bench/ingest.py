@@ -22,11 +22,12 @@ from contextlib import closing
 from pathlib import Path
 
 from pilotage.clock import DAY, SECOND
+from pilotage.counting.closed import Closed
+from pilotage.counting.course import Followed
+from pilotage.counting.observe import Observer
+from pilotage.counting.order import hash_of
+from pilotage.counting.watched import watched
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout.closed import Closed
-from pilotage.rollout.observe import Followed, Observer
-from pilotage.rollout.order import hash_of
-from pilotage.rollout.watched import watched
 from pilotage.serving.routing import position
 from pilotage.spec.use_case import UseCase
 from pilotage.status import Allocated, RolloutStatus

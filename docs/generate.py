@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, WithJsonSchema
 from pydantic_core import PydanticUndefined
 
+from pilotage.spec.organisation import Organisation
 from pilotage.spec.quantity import duration_text
 from pilotage.spec.schema import schema
 from pilotage.spec.use_case import UseCase
@@ -35,6 +36,11 @@ with a letter and have at most 63 characters. NAME stands for one that you choos
 
 For completion and checks in an editor, point it at [usecase.schema.json](../usecase.schema.json).
 """
+ORGANISATION_HEAD = """# Reference: organisation.toml
+
+The organisation's rules ([governance](../governance.md)). Only `name` must be there; what is not said is left to each use
+case. Durations, names and unknown keys are as in `usecase.toml`.
+"""
 CLI_HEAD = "# Reference: commands\n"
 
 
@@ -42,17 +48,18 @@ def documents() -> dict[str, str]:
     """Return every generated document by its path within `docs/`."""
     return {
         "usecase.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
-        "reference/usecase.md": NOTE + USE_CASE_HEAD + "".join(_tables()),
+        "reference/usecase.md": NOTE + USE_CASE_HEAD + "".join(_tables(UseCase)),
+        "reference/organisation.md": NOTE + ORGANISATION_HEAD + "".join(_tables(Organisation)),
         "reference/cli.md": NOTE + CLI_HEAD + "".join(_commands()),
     }
 
 
-def _tables() -> Iterator[str]:
+def _tables(root: type[BaseModel]) -> Iterator[str]:
     """Yield a section a model, headed by every table that it describes, in the order in which they are met."""
     places: dict[type[BaseModel], list[str]] = {}
-    _visit(UseCase, "", places)
+    _visit(root, "", places)
     for model, where in places.items():
-        title = ", ".join(f"`[{place}]`" for place in where) if model is not UseCase else "The file"
+        title = ", ".join(f"`[{place}]`" for place in where) if model is not root else "The file"
         own = model.model_fields
         inherited = next((other for other in places if set(other.model_fields) < set(own)), None)
         yield f"\n## {title}\n\n{' '.join((model.__doc__ or '').split())}\n\n"

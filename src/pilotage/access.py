@@ -26,7 +26,8 @@ class Role(StrEnum):
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as stored: `digest` is SHA-256 of the secret (256 random bits, so a slow hash would add nothing).
 
-    `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never.
+    `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never. `person` is who answers for what is
+    done with it, `makers` are the people through whose hands it came, each of whom could have kept its secret.
     """
 
     id: str
@@ -37,10 +38,12 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     use_cases: tuple[str, ...] = ()
     expires: int = 0
     revoked: int = 0
+    person: str = ""
+    makers: tuple[str, ...] = ()
 
     def allows(self, role: Role, use_case: str = "", *, now: int) -> bool:
         """Return whether this key may act as `role` on `use_case` at `now` (microseconds)."""
-        if self.revoked or (self.expires and now >= self.expires):
+        if not lives(self, now):
             return False
         if self.use_cases and use_case and use_case not in self.use_cases:
             return False
@@ -48,16 +51,34 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who does something: `key:<id>`, `local:<name>` for a command on the workspace itself, or `controller`."""
+    """Who does something: `key:<id>`, `local:<name>` for a command on the workspace itself, or `controller`.
+
+    `person` is who stands behind it, itself unless given; `makers` as in `Key`.
+    """
 
     id: str
     roles: tuple[Role, ...]
     use_cases: tuple[str, ...] = ()
+    person: str = ""
+    makers: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        return self.person or self.id
 
     def allows(self, role: Role, use_case: str = "") -> bool:
         if self.use_cases and use_case not in self.use_cases:
             return False
         return role in self.roles or Role.ADMIN in self.roles
+
+
+def lives(key: Key, now: int) -> bool:
+    """Return whether a key is neither revoked nor expired at `now` (microseconds)."""
+    return not key.revoked and not (key.expires and now >= key.expires)
+
+
+def actor_of(key: Key) -> Actor:
+    return Actor(id=f"key:{key.id}", roles=key.roles, use_cases=key.use_cases, person=key.person, makers=key.makers)
 
 
 def new_secret() -> tuple[str, str]:

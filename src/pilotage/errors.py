@@ -122,7 +122,7 @@ class RequestError(PilotageError):
 class UpstreamError(PilotageError):
     """The provider failed.
 
-    `kind` is one of `connect`, `timeout`, `status:<code>`, `protocol`, `broken`, `pipeline`, `busy`, `open`, `prompt`,
+    `kind` is one of `barred` (by the organisation's rules), `connect`, `timeout`, `status:<code>`, `protocol`, `broken`, `pipeline`, `busy`, `open`, `prompt`,
     `internal`; `status` the HTTP status a caller should see; `body` the provider's own error body where it sent one (bytes, at most
     64 KiB); `retry_after` the seconds after which asking again may help, 0 where nobody said.
     """

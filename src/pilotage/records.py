@@ -6,7 +6,7 @@ microseconds UTC, durations integer microseconds of real time, money integer mil
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,7 +30,8 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     `unit` is a keyed digest (empty: no unit was given, so not enrolled). `arm` says why this release was assigned:
     `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
-    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself.
+    asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `copy_of` is the live inference
+    that a copy (`source` and `arm` are `shadow`) was made of.
     """
 
     release: str
@@ -46,6 +47,7 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     streamed: bool = False
     key: str = ""
     caller: str = ""
+    copy_of: str = ""
 
 
 class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -139,7 +141,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person's yes, bound to one release entering one stage under one charter."""
+    """One person's yes, bound to one release entering one stage under one charter, on the evidence there was.
+
+    `person` is whom the actor stands for, `makers` the people through whose hands the actor's key came. `evidence` is the
+    digest of what was measured when it was given. It ends at `expires` (microseconds, 0 for never). With `waives` it is
+    not a yes to the stage but lets this criterion pass as it is; with `withdraws` it takes another approval back.
+    """
 
     id: str
     use_case: str
@@ -150,6 +157,63 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str
     at: int
     reason: str = ""
+    person: str = ""
+    makers: tuple[str, ...] = ()
+    evidence: str = ""
+    expires: int = 0
+    waives: str = ""
+    withdraws: str = ""
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that has gone wrong with what serves: `what` is the metric, or whatever else was watched, as `watch` calls it.
+
+    It has been so since about `since`. `kind` says who noticed (`degradation`, `silence`, `drift`, `model`, `money`, `evaluation`),
+    `action` what the file wants done, `did` what was done about it and why. Of the same thing that is noticed again while
+    it is open, `count` and `last` tell.
+    """
+
+    id: str
+    use_case: str
+    release: str
+    kind: str
+    what: str
+    watch: str
+    at: int
+    since: int
+    says: str
+    action: str = "notify"
+    acts: bool = False
+    did: str = ""
+    state: Literal["raised", "acknowledged", "resolved"] = "raised"
+    actor: str = ""
+    note: str = ""
+    changed: int = 0
+    count: int = 1
+    last: int = 0
+    detail: dict[str, Any] = {}
+
+    @property
+    def open(self) -> bool:
+        return self.state != "resolved"
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message about an alarm to one receiver. `target` is its place in the use case's file, `event` what happened.
+
+    It waits until it was taken (`sent`), or was refused so often that a person must look at it (`dead`).
+    """
+
+    id: str
+    use_case: str
+    alarm: str
+    target: str
+    event: str
+    at: int
+    due: int
+    state: Literal["waiting", "sent", "dead"] = "waiting"
+    tries: int = 0
+    why: str = ""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "none",
         "the address of a control API, such as `http://127.0.0.1:8701`, where commands then work; `--server` comes first",
     ),
-    "PILOTAGE_KEY": ("none", "the key that commands present to that server"),
+    "PILOTAGE_KEY": (
+        "none",
+        "the key whose person acts: on that server, and on a workspace of this machine in place of the local user",
+    ),
     "PILOTAGE_CLOCK": (
         "the system's clock",
         "a time-lapse, the same in every process: `origin:start:rate`, real and scaled time in microseconds since 1970",
@@ -56,6 +59,26 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "NO_PROXY": (
         "none",
         "whom the proxy is not asked for: domains, hosts with ports, addresses, networks, with commas between; `*` is all",
+    ),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (
+        "none",
+        "where spans of requests are sent, such as `http://127.0.0.1:4318`, as OTLP over HTTP in JSON ([signals](../signals.md)); with it, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/json` only) and the same with `_TRACES`",
+    ),
+    "OTEL_SERVICE_NAME": (
+        "`pilotage`",
+        "the service's name in spans; `OTEL_RESOURCE_ATTRIBUTES` adds others",
+    ),
+    "OTEL_TRACES_SAMPLER": (
+        "`parentbased_always_on`",
+        "which traces are told of: `always_on`, `always_off` or `traceidratio` with `OTEL_TRACES_SAMPLER_ARG`, each also with `parentbased_` before it",
+    ),
+    "OTEL_BSP_MAX_QUEUE_SIZE": (
+        "`2048`",
+        "traced requests that may wait to be sent; `OTEL_BSP_SCHEDULE_DELAY` (milliseconds, `5000`) and `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` (`512`) say when",
+    ),
+    "OTEL_SDK_DISABLED": (
+        "`false`",
+        "`true` sends no spans; so does `OTEL_TRACES_EXPORTER` with anything but `otlp`",
     ),
 }
 """Every setting: its default and what it does. docs/reference/settings.md shows this table, held by a test."""

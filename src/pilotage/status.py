@@ -157,7 +157,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one use case stands. `live` serves; `candidate` is on its way through `stage`; `previous` was live before.
+    """Where one use case stands. `live` serves, and has since `live_since` (0: since a version that did not note it);
+    `candidate` is on its way through `stage`; `previous` was live before.
 
     `rivals` go the same way beside the candidate. When it drops out of a rollout, the first of them takes its place.
 
@@ -175,6 +176,7 @@ class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     stage_since: int = 0
     rollout: RolloutStatus | None = None
     previous: str = ""
+    live_since: int = 0
     paused: bool = False
     retired: bool = False
     ended: tuple[Ended, ...] = ()

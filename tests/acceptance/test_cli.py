@@ -295,7 +295,8 @@ def test_evaluating_and_rehearsing_through_a_server_of_its_own(tmp_path: Path) -
     assert rehearsed.returncode == 0, rehearsed.stderr
     assert "replay_errors" in rehearsed.stdout
     assert pilotage("promote", "help", workspace=workspace).returncode == 0
-    keys = json.loads(pilotage("keys", "list", "--json", workspace=workspace).stdout)["keys"]
+    assert json.loads(pilotage("keys", "list", "--json", workspace=workspace).stdout)["keys"] == []
+    keys = json.loads(pilotage("keys", "list", "--all", "--json", workspace=workspace).stdout)["keys"]
     assert keys
     assert all(key["revoked"] for key in keys)
     shown = pilotage("evidence", "list", "help", workspace=workspace)

@@ -77,7 +77,7 @@ def test_the_readme_is_true(tmp_path: Path) -> None:
                     continue
                 if "keys create" in command:
                     secret = json.loads(run(f"{command} --json"))["secret"]
-                    environment["PILOTAGE_KEY"] = secret
+                    environment["SHOP_KEY"] = secret
                     continue
                 said[command] = run(here(command))
     finally:

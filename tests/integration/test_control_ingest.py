@@ -13,19 +13,21 @@ import pytest
 
 from pilotage.access import Actor, Role
 from pilotage.clock import HOUR, SECOND, FrozenClock
+from pilotage.counting import ingest as module
+from pilotage.counting import sealed as reading
+from pilotage.counting.course import Course
+from pilotage.counting.ingest import Ingest
+from pilotage.counting.observe import Observer
+from pilotage.counting.watched import Watched, watched
 from pilotage.decision.batch import Batch
 from pilotage.errors import Conflict, WorkspaceUnusable
 from pilotage.governance.commands import Context, run
+from pilotage.governance.mandate import Mandate
 from pilotage.governance.progress import progress
 from pilotage.governance.standing import standing
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout import ingest as module
-from pilotage.rollout import sealed as reading
 from pilotage.rollout.controller import Controller
-from pilotage.rollout.ingest import Ingest
-from pilotage.rollout.mandate import Mandate
-from pilotage.rollout.observe import Observer
-from pilotage.rollout.watched import Watched, watched
+from pilotage.rollout.running import Running
 from pilotage.serving.routing import position
 from pilotage.status import Action, Phase, RolloutStatus
 from pilotage.store.events import EventsReader, Sealer
@@ -90,7 +92,13 @@ class House:
         with closing(opened), closing(EventsReader(self.workspace.events, self.store)) as events:
             spool = Reader(self.workspace.spool)
             ingest = Ingest(
-                self.store, spool, sealer=sealer or opened, events=events, observer=observer, clock=self.clock
+                self.store,
+                spool,
+                sealer=sealer or opened,
+                events=events,
+                observer=observer,
+                sources=(Running(),),
+                clock=self.clock,
             )
             controller = Controller(
                 self.context, observer, self.beats, mandate, lag=lambda: self.lag, lost=lambda: self.lost
@@ -269,7 +277,9 @@ def test_a_commit_that_was_made_after_all_holds_nothing_up(house: House, *, ends
         closing(Writer(house.workspace.spool, "w1")) as other,
     ):
         spool = Reader(house.workspace.spool)
-        ingest = Ingest(store, spool, sealer=sealer, events=events, observer=observer, clock=house.clock)
+        ingest = Ingest(
+            store, spool, sealer=sealer, events=events, observer=observer, sources=(Running(),), clock=house.clock
+        )
         for event in first:
             writer.append(event)
         if ends:
@@ -319,11 +329,11 @@ def test_a_start_whose_recount_fails_begins_anew_at_the_next_turn(
         with house.engine() as (ingest, observer, controller):
             fed: list[SpoolEvent] = []
 
-            def breaks(event: SpoolEvent) -> None:
+            def breaks(course: Course, event: SpoolEvent) -> None:
                 fed.append(event)
                 if len(fed) == 30:
                     raise OverflowError("too large")
-                Observer.feed(observer, event)
+                Observer.tell(observer, course, event)
 
             def away(*_: object) -> None:
                 raise WorkspaceUnusable("a file is missing")
@@ -332,7 +342,7 @@ def test_a_start_whose_recount_fails_begins_anew_at_the_next_turn(
                 if fails == "reading":
                     failing.setattr(reading, "_pages", away)
                 else:
-                    failing.setattr(observer, "feed", breaks)
+                    failing.setattr(observer, "tell", breaks)
                 with pytest.raises((OverflowError, WorkspaceUnusable)):
                     ingest.turn()
             assert not observer.follows("help", house.rollout.id)

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pilotage.rollout.mandate import NAME
+from pilotage.governance.mandate import NAME
 from pilotage.store.base import Lease
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Workspace

@@ -92,9 +92,12 @@ def test_what_goes_out_is_a_chat(rig: Rig, provider: Provider) -> None:
         tools=TOOLS,
         tool_choice={"type": "tool", "name": "track", "disable_parallel_tool_use": True},
         metadata={"user_id": "alice"},
+        output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}},
     )
     body = provider.seen("echo")["body"]
+    shape = {"name": "answer", "schema": {"type": "object"}, "strict": True}
     assert body == {
+        "response_format": {"type": "json_schema", "json_schema": shape},
         "model": "real-model",
         "max_tokens": 99,
         "messages": [

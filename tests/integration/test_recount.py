@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pilotage.clock import HOUR, SECOND
+from pilotage.counting import sealed
+from pilotage.counting.course import Followed
+from pilotage.counting.observe import Observer
+from pilotage.counting.sealed import recount
+from pilotage.counting.watched import watched
 from pilotage.decision.batch import Batch
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout import sealed
-from pilotage.rollout.observe import Followed, Observer
-from pilotage.rollout.sealed import recount
-from pilotage.rollout.watched import watched
 from pilotage.spec.use_case import UseCase
 from pilotage.status import Allocated, RolloutStatus
 from pilotage.store.events import EventsReader, Sealer
@@ -75,9 +76,10 @@ class House:
 
     def observer(self, frontier: dict[str, int]) -> Observer:
         made = Observer(grace=0)
-        made.follow({"help": Followed(ROLLOUT, METRICS, frontier)})
+        followed = Followed(ROLLOUT, METRICS, frontier)
+        made.follow({"help": followed})
         self.tables.rows = 0
-        recount(self.tables, made, "help", ROLLOUT)
+        recount(self.tables, made, "help", followed)
         return made
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import xxhash
 
+from pilotage.counting.splits import TENTH
+from pilotage.counting.watched import Watched
 from pilotage.decision.batch import Batch
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout.splits import TENTH
-from pilotage.rollout.watched import Watched
 from pilotage.serving.routing import position
 from pilotage.status import MILLION, Allocated
 

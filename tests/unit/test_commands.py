@@ -21,12 +21,16 @@ from pilotage.decision.observation import Observation
 from pilotage.decision.statistics import Statistics, after, begin
 from pilotage.decision.transition import decide, worth_recording
 from pilotage.decision.verdict import judged
-from pilotage.errors import Conflict, Denied, FaultyFile, GateClosed, NotFound, Refused, WrongCall
+from pilotage.errors import Conflict, Denied, FaultyFile, GateClosed, NotFound, Refused, Tampered, WrongCall
+from pilotage.governance.alarms import raise_alarm
 from pilotage.governance.batches import Link
 from pilotage.governance.commands import COMMANDS, Context, Reach, record_decision, run
 from pilotage.governance.decisions import Seen
+from pilotage.governance.mandate import Mandate
 from pilotage.governance.progress import standing_of
 from pilotage.governance.standing import Standing, standing
+from pilotage.monitor.notices import TRIES, Notices
+from pilotage.records import Alarm
 from pilotage.spec.route import Route
 from pilotage.status import Action, Decision, Stage
 from pilotage.store.sqlite import SqliteStore
@@ -635,7 +639,7 @@ def test_a_yes_is_to_all_that_are_on_their_way(context: Context) -> None:
     assert (again["given"], len(again["rivals"])) == (1, 1)
     with pytest.raises(Denied, match="approved this already"):
         do(context, "approve", OTHER, use_case="support")
-    with pytest.raises(Denied, match="nobody approves their own release"):
+    with pytest.raises(Denied, match="nobody approves what they registered"):
         do(context, "approve", ADMIN, use_case="support")
 
 
@@ -674,7 +678,7 @@ def test_a_resumption_pardons_the_split_as_it_was_then(context: Context) -> None
 
 def test_four_eyes(context: Context) -> None:
     do(context, "apply", **folder())
-    with pytest.raises(Denied, match="nobody approves their own release"):
+    with pytest.raises(Denied, match="nobody approves what they registered"):
         do(context, "approve", use_case="support")
     assert do(context, "approve", OTHER, use_case="support")["stage"] == "poc"
     with pytest.raises(Denied, match="approved this already"):
@@ -778,7 +782,8 @@ def test_a_secret_is_shown_once_and_stored_nowhere(context: Context) -> None:
         do(context, "keys_revoke", ADMIN, id=made["id"])
     assert [entry.action for entry in told] == ["key_create"]
     assert actions(context) == ["key_create", "key_revoke"]
-    assert do(context, "keys_list", ADMIN)["keys"][0]["revoked"] > 0
+    assert do(context, "keys_list", ADMIN) == {"keys": []}
+    assert do(context, "keys_list", ADMIN, ended=True)["keys"][0]["revoked"] > 0
     with pytest.raises(NotFound):
         do(context, "keys_revoke", ADMIN, id="nobody")
 
@@ -820,6 +825,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "method": "m",
         "data": "d",
     },
+    "alarm_acknowledge": {"use_case": "support", "alarm": "0199"},
+    "alarm_resolve": {"use_case": "support", "alarm": "0199"},
     "blob": {"digest": "0" * 64},
     "results": {"use_case": "support", "run": "r"},
     "record_results": {"use_case": "support", "run": "r", "results": {"a": {}}},
@@ -831,6 +838,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ledger_checkpoint": {},
     "ledger_replay": {"seq": 1},
     "keys_list": {},
+    "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
+    "policy_apply": {"file": ""},
 }
 
 
@@ -850,6 +859,10 @@ def test_a_key_of_another_use_case_is_refused(context: Context, name: str) -> No
     told = actions(context)
     stranger = Actor(id="key:x", roles=tuple(Role), use_cases=("billing",))
     arguments = ARGUMENTS.get(name, {"use_case": "support"})
+    if name == "policy_show":
+        with pytest.raises(NotFound, match="no rules"):
+            run(context, stranger, name, {})
+        return
     if name == "status":
         assert run(context, stranger, name, {}) == {"use_cases": []}
         arguments = {"use_case": "support"}
@@ -1024,3 +1037,90 @@ def test_status_shows_the_gate_and_the_rollout(context: Context) -> None:
     assert shown["rollout"]["last"]["reason"].startswith("Advanced from 10 % to 50 %")
     assert shown["rollout"]["readings"]["resolved"]["proved"] is True
     assert shown["gate"]["stage"] == "production"
+
+
+def test_alarms_are_raised_once_told_of_and_handled(context: Context) -> None:
+    do(context, "apply", **folder(watch=NOTIFY))
+    live = do(context, "status", use_case="support")["use_cases"][0]["live"]
+    first = made_alarm(live)
+    with context.store.write() as tx:
+        spec = standing(tx, "support").spec
+        raise_alarm(tx, spec, first)
+        raise_alarm(tx, spec, msgspec.structs.replace(first, id="0199beef", at=first.at + HOUR))
+        raise_alarm(tx, spec, msgspec.structs.replace(first, id="0199cafe", at=first.at + 2 * HOUR, acts=True))
+    (alarm,) = do(context, "alarms", use_case="support")["alarms"]
+    assert (alarm["id"], alarm["count"], alarm["acts"]) == (first.id, 3, True)
+    with context.store.read() as tx:
+        told = [(notice.event, notice.state) for notice in tx.notices.of("support")]
+    assert told == [("raised", "waiting"), ("worse", "waiting")]
+    assert actions(context)[-2:] == ["alarm", "alarm"]
+    do(context, "alarm_acknowledge", use_case="support", alarm=first.id[:10], note="on it")
+    with pytest.raises(Refused, match="acknowledged already, by key:author"):
+        do(context, "alarm_acknowledge", use_case="support", alarm=first.id)
+    do(context, "alarm_resolve", use_case="support", alarm=first.id)
+    with pytest.raises(Refused, match="resolved already"):
+        do(context, "alarm_resolve", use_case="support", alarm=first.id)
+    with pytest.raises(NotFound, match="no alarm 'ffff'"):
+        do(context, "alarm_resolve", use_case="support", alarm="ffff")
+    assert do(context, "alarms", use_case="support") == {"alarms": [], "undelivered": []}
+    assert do(context, "alarms", use_case="support", everything=True)["alarms"][0]["note"] == "on it"
+    do(context, "ledger_verify", ADMIN)
+    with context.store.write() as tx:
+        tx.alarms.put(msgspec.structs.replace(first, state="resolved", note="nothing to see"))
+    with pytest.raises(Tampered, match=f"alarm {first.id} is not as entry"):
+        do(context, "ledger_verify", ADMIN)
+
+
+def test_messages_that_nobody_took_are_listed_and_tried_again(context: Context) -> None:
+    do(context, "apply", **folder(watch=NOTIFY))
+    live = do(context, "status", use_case="support")["use_cases"][0]["live"]
+    with context.store.write() as tx:
+        raise_alarm(tx, standing(tx, "support").spec, made_alarm(live))
+    sent: list[str] = []
+    posted = ["answered 500"]
+
+    def post(url: str, body: bytes, content_type: str) -> str:
+        sent.append(f"{url} {content_type} {json.loads(body)['text']}")
+        return posted[0]
+
+    clock = context.clock
+    assert isinstance(clock, FrozenClock)
+    mandate = Mandate(context.store, "test", clock)
+    assert mandate.renew()
+    told = Context(context.store, clock, lambda name: "http://127.0.0.1:1/x" if name == "CALL_WEBHOOK_URL" else "")
+    notices = Notices(told, mandate, post)
+    for _ in range(TRIES + 3):
+        notices.turn()
+        clock.advance(HOUR)
+        mandate.renew()
+    assert len(sent) == TRIES
+    assert sent[0].endswith(f"Alarm. support: resolved has been 40 %. ({live}, alarm 0199dead)")
+    (dead,) = do(context, "alarms")["undelivered"]
+    assert (dead["target"], dead["tries"], dead["why"]) == ("on-call", TRIES, "answered 500")
+    assert do(context, "alarm_resend", use_case="support")["resent"] == 1
+    posted[0] = ""
+    notices.turn()
+    notices.turn()
+    assert len(sent) == TRIES + 1
+    assert do(context, "alarms")["undelivered"] == []
+
+
+NOTIFY = (
+    "[goals.wait]",
+    '[watch]\nnotify = [{ name = "on-call", url_env = "CALL_WEBHOOK_URL", shape = "slack" }]\n\n[goals.wait]',
+)
+
+
+def made_alarm(release: str) -> Alarm:
+    return Alarm(
+        id="0199dead",
+        use_case="support",
+        release=release,
+        kind="degradation",
+        what="resolved",
+        watch="resolved",
+        at=FrozenClock().at,
+        since=FrozenClock().at,
+        says="has been 40 %",
+        last=FrozenClock().at,
+    )

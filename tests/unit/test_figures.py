@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pilotage.gateway.metrics import LAYOUT, Figures, text
+from pilotage.gateway.exposition import text
+from pilotage.gateway.metrics import FAMILIES, LAYOUT, Figures
 from pilotage.store.figures import ROOM, SUFFIX, FigureFile, others
 from pilotage.store.figures import clear as clear_figures
 
@@ -39,7 +40,7 @@ def test_counts_outlive_a_worker_and_gauges_do_not(tmp_path: Path) -> None:
     figures.seen("/v1/models", 200, 1)
     figures.put(pilotage_events_lost_total=5)
     file.close()
-    gone = text(list(others(tmp_path)))
+    gone = text(list(others(tmp_path)), FAMILIES)
     assert value(gone, "pilotage_events_lost_total") == 5
     assert "pilotage_workers 1" not in gone.decode()
     again = FigureFile(tmp_path, "w0", LAYOUT)

@@ -12,10 +12,13 @@ import pytest
 from pilotage.clock import DAY, SECOND
 from pilotage.decision.approval import step_stage
 from pilotage.decision.charter import CHECKS
-from pilotage.decision.gate import gate, measured_criteria, next_stage
+from pilotage.decision.gate import gate, next_stage
+from pilotage.decision.measured import grounds, measured_criteria
+from pilotage.decision.rules import NO_RULES
 from pilotage.decision.verdict import Verdict, guardrails, of_evidence
 from pilotage.records import Approval, Evidence
 from pilotage.spec.gates import Criterion
+from pilotage.spec.organisation import QUESTIONS
 from pilotage.spec.use_case import UseCase
 from pilotage.status import Reading, RolloutStatus, Stage, UseCaseStatus
 
@@ -38,6 +41,11 @@ FULL: dict[str, Any] = {
     "budget": {"a_request": 0.01},
     "data": {"sources": ["help centre"], "rights": "ours", "personal_data": True},
     "approvals": {"canary": 1, "production": 1},
+}
+HIGH: dict[str, Any] = {
+    "affected": ["customers"],
+    "assessment": {"reasons": "It answers questions.", **dict.fromkeys(QUESTIONS, False)},
+    "risks": {"wrong": {"says": "A wrong answer", "likelihood": 3, "impact": 3, "treated_by": ["guardrails.slow"]}},
 }
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
 
@@ -89,7 +97,7 @@ def test_the_gate_into_poc_grows_with_the_tier() -> None:
 
 @pytest.mark.parametrize("tier", CHECKS)
 def test_a_full_charter_opens_the_gate_into_poc(tier: str) -> None:
-    assert set(judge(use_case(FULL, tier=tier), Stage.POC).values()) == {Verdict.PASS}
+    assert set(judge(use_case(FULL, tier=tier, **HIGH), Stage.POC).values()) == {Verdict.PASS}
 
 
 def test_what_is_missing_is_named_as_the_key_to_write() -> None:
@@ -309,7 +317,10 @@ def test_before_the_last_gate_every_candidate_must_pass_by_name() -> None:
     status = status_of(spec, Stage.POC, rivals=(RIVAL,))
     mine = fact(spec, "quality_difference", 0.1, 0.2)
     other = fact(spec, "quality_difference", -0.1, 0.2, release=RIVAL)
-    given = [yes(spec, "key:a", "staging"), msgspec.structs.replace(yes(spec, "key:b", "staging"), release=RIVAL)]
+    bound = grounds(spec, status, Stage.STAGING, [mine, other], rules=NO_RULES, now=NOW)
+    first = msgspec.structs.replace(yes(spec, "key:a", "staging"), evidence=bound[CANDIDATE])
+    rival = msgspec.structs.replace(first, id="rival", release=RIVAL, evidence=bound[RIVAL])
+    given = [first, msgspec.structs.replace(rival, actor="key:b")]
     door = gate(spec, status, Stage.STAGING, evidence=[mine, other], approvals=given, now=NOW)
     assert [(line.name, line.verdict) for line in door.criteria] == [
         ("model: quality_difference", Verdict.PASS),
@@ -321,7 +332,7 @@ def test_before_the_last_gate_every_candidate_must_pass_by_name() -> None:
     assert door.criteria[1].opens_with == "Run `pilotage evaluate support --variant model`."
     assert door.criteria[2].says.startswith("bold: quality_difference is 5.0 points")
     assert door.criteria[4].says == "0 of 1 person approved these releases for staging."
-    both = [*given, msgspec.structs.replace(yes(spec, "key:a", "staging"), release=RIVAL)]
+    both = [*given, rival]
     again = gate(spec, status, Stage.STAGING, evidence=[mine, other], approvals=both, now=NOW)
     assert again.criteria[4].verdict is Verdict.PASS
     assert len(judge(spec, Stage.POC)) == len(
@@ -380,7 +391,8 @@ def test_the_document_names_what_the_code_demands() -> None:
     }
     tiers = {"security": "limited", "privacy": "limited", "bias": "high"}
     expected = {**charter, **{name: tiers.get(name, "minimal") for name in measures}}
-    expected |= dict.fromkeys(("rollout", "approvals"), "minimal")
+    always = ("rollout", "approvals", "policy", "on_call", "transparency")
+    expected |= dict.fromkeys(always, "minimal")
     assert rows == expected
     for name, criterion in measures.items():
         if name in ("cost", "replay_latency"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotage.rollout.losses import LATELY, LossWatch
+from pilotage.counting.losses import LATELY, LossWatch
 from pilotage.store.losses import Losses, LossFile, LossReader
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from pilotage.clock import HOUR, SECOND
+from pilotage.counting.course import Followed
+from pilotage.counting.observe import Observer
+from pilotage.counting.watched import watched
 from pilotage.decision.batch import EXPOSED, Batch
 from pilotage.records import Feedback, Finished, Started, Text
-from pilotage.rollout.observe import Followed, Observer
-from pilotage.rollout.watched import watched
 from pilotage.spec.use_case import UseCase
 from pilotage.status import Allocated, RolloutStatus
 

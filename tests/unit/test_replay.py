@@ -22,12 +22,12 @@ from pilotage.errors import Conflict, Denied, NotFound, Refused, Tampered, Works
 from pilotage.governance.batches import Link
 from pilotage.governance.commands import Context, run
 from pilotage.governance.decisions import record_decision
+from pilotage.governance.mandate import LASTS, Mandate
 from pilotage.governance.progress import Progress, progress, standing_of
 from pilotage.governance.standing import standing
 from pilotage.rollout import controller as controlling
 from pilotage.rollout import tally as tallies
 from pilotage.rollout.controller import Controller
-from pilotage.rollout.mandate import LASTS, Mandate
 from pilotage.status import Action, Phase
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from pilotage.rollout import closed
-from pilotage.rollout.closed import Closed, Past
+from pilotage.counting import closed
+from pilotage.counting.closed import Closed, Past
 
 
 def test_it_holds_what_was_added_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,6 +187,8 @@ quality = {}
         ("[upstreams.u]\nbase_url = 'localhost:8000'", "not a base URL"),
         ("[upstreams.u]\nbase_url = 'http://[::1/v1'", "not a base URL"),
         ("[upstreams.u]\nbase_url = 'http://h/v1?key=1'", "remove the part after ?"),
+        ('[variants.faq.cache]\nttl = "1h"\nshared = true\n', "personal_data = false"),
+        ('[variants.faq.cache]\nttl = "2d"\n', "variants.faq.cache.ttl"),
     ],
 )
 def test_faults_say_what_would_be_right(extra: str, fault: str) -> None:

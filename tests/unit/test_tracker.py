@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.unit.brute_units import Brute, Totals, added, side
 
 from pilotage.clock import HOUR, SECOND
+from pilotage.counting import lane
+from pilotage.counting.order import hash_of
+from pilotage.counting.tracker import Tracker
+from pilotage.counting.waiting import Waiting
+from pilotage.counting.watched import watched
 from pilotage.decision.batch import EXPOSED, Batch, Cell
 from pilotage.records import Event, Feedback, Finished, SpoolEvent, Started
-from pilotage.rollout import lane
-from pilotage.rollout.order import hash_of
-from pilotage.rollout.tracker import Tracker
-from pilotage.rollout.waiting import Waiting
-from pilotage.rollout.watched import watched
 from pilotage.serving.routing import position
 from pilotage.spec.use_case import UseCase
 from pilotage.status import MILLION, Allocated

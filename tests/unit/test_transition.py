@@ -94,7 +94,7 @@ def shown(known: dict[str, dict[str, Any]] | None = None, *, step: int = 0, **mo
 
 
 def judged_on(
-    spec: UseCase, status: UseCaseStatus, found: Findings, *approvals: Approval, now: int = NOW, **seen: int
+    spec: UseCase, status: UseCaseStatus, found: Findings, *approvals: Approval, now: int = NOW, **seen: Any
 ) -> Decision:
     observation = Observation(rollout="r1", at=now, **seen)
     return judge(Case(spec, status, rolling(status), found, observation, approvals, (), now))

@@ -28,23 +28,25 @@ IN_A_ROW = 20
 
 
 @contextmanager
-def serving(commander: Commander) -> Iterator[tuple[str, str]]:
+def serving(commander: Commander, log: Path | None = None) -> Iterator[tuple[str, str]]:
     """Give (gateway's base URL, a key with the roles infer and operate).
 
-    On a named server that is the caller's own key. On a workspace it is a new one, revoked at the end; where no server
-    has that workspace, one is started on free ports for as long as this lasts.
+    A server that is started here logs to `log`, with all that it has to say, where a file is given.
+
+    That is the caller's own key where one was given; else a new one, revoked at the end. Where no server has the
+    workspace, one is started on free ports for as long as this lasts.
     """
     with ExitStack() as stack:
         gateway = commander.gateway()
-        if gateway is not None and commander.key:
-            _wait_until_known(gateway, commander.key)
-            yield gateway, commander.key
-            return
         if gateway is None:
-            stack.enter_context(_started(commander.workspace))
+            stack.enter_context(_started(commander.workspace, log))
             gateway = commander.gateway()
         if gateway is None:
             raise WorkspaceUnusable(f"the server on {commander.workspace} went away", hint="try again")
+        if commander.key:
+            _wait_until_known(gateway, commander.key)
+            yield gateway, commander.key
+            return
         key = commander.run("keys_create", {"name": "measuring", "roles": ["infer", "operate"]})
         stack.callback(commander.run, "keys_revoke", {"id": key["id"]})
         _wait_until_known(gateway, key["secret"])
@@ -52,14 +54,18 @@ def serving(commander: Commander) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _started(workspace: Path) -> Iterator[Serving]:
+def _started(workspace: Path, log: Path | None) -> Iterator[Serving]:
     command = [sys.executable, "-m", "pilotage", "serve", "--workspace", str(workspace)]
+    written = log.open("ab") if log is not None else None
     process = subprocess.Popen(  # noqa: S603 (our own program)
         [*command, "--port", "0", "--control-port", "0", "--workers", "1", "--json"],
         stdout=subprocess.PIPE,
-        env=child_environment(PILOTAGE_LOG="warning"),
+        stderr=written,
+        env=child_environment(PILOTAGE_LOG="debug" if written else "warning"),
         start_new_session=True,
     )
+    if written is not None:
+        written.close()
     with process:
         try:
             line = process.stdout.readline() if process.stdout else b""

@@ -95,8 +95,8 @@ class Commander:
         self.workspace = workspace
         self._clock, self._user = clock, user
         self._server = Server(server, key) if server else None
-        self.key = key if server else ""
-        """The key that the named server is asked with; empty where the workspace on this machine is worked on."""
+        self.key = key
+        """Whose key this is acts; without one, on a workspace of this machine, the local user does."""
 
     def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run one command and return its result; raise the PilotageError that refused it. It may block."""
@@ -129,11 +129,11 @@ class Commander:
         until = time.monotonic() + _PATIENCE
         while True:
             try:
-                local = Local(self.workspace, self._clock, self._user, prepare=prepare)
+                local = Local(self.workspace, self._clock, self._user, key=self.key, prepare=prepare)
             except WorkspaceUnusable as fault:
                 if not is_in_use(fault):
                     raise
-                server = server_of(self.workspace)
+                server = server_of(self.workspace, self.key)
                 if server is not None:
                     return there(server)
                 if time.monotonic() > until:
@@ -144,12 +144,15 @@ class Commander:
                 return here(local)
 
 
-def server_of(workspace: Path) -> Server | None:
-    """Return the server that says it has the workspace. A killed one may have left its word behind."""
+def server_of(workspace: Path, key: str = "") -> Server | None:
+    """Return the server that says it has the workspace, asked with this key or as the local user.
+
+    A killed one may have left its word behind.
+    """
     control = Workspace(workspace).control()
     if control is None:
         return None
-    return Server(control.control, control.token, certificate=control.certificate, inner=control.gateway)
+    return Server(control.control, key or control.token, certificate=control.certificate, inner=control.gateway)
 
 
 def _raised(status: int, body: bytes) -> PilotageError:

@@ -26,17 +26,23 @@ from pilotage.app.bounded import BoundedHttp
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.app.loop import TURN_SECONDS, Engine, Loop, Losing
+from pilotage.app.post import post
 from pilotage.app.seal import Seal
 from pilotage.clock import clock_from
 from pilotage.console.site import create
 from pilotage.console.visitors import Visitors
+from pilotage.counting.ingest import Ingest
+from pilotage.counting.losses import LossWatch
+from pilotage.counting.observe import Observer
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context
+from pilotage.governance.mandate import Mandate
+from pilotage.monitor.notices import Notices
+from pilotage.monitor.watcher import Watcher
+from pilotage.monitor.watches import Watches
 from pilotage.rollout.controller import Controller
-from pilotage.rollout.ingest import Ingest
-from pilotage.rollout.losses import LossWatch
-from pilotage.rollout.mandate import Mandate
-from pilotage.rollout.observe import Observer
+from pilotage.rollout.running import Running
+from pilotage.rollout.tally import resumed
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.losses import LossReader
@@ -89,14 +95,24 @@ async def serve(
 
         def begin() -> Engine:
             observer = Observer()
-            ingest = Ingest(store, spool, sealer=seal, events=events, observer=observer, clock=clock)
+            watches = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
+            sources = (Running(), watches)
+            ingest = Ingest(store, spool, sealer=seal, events=events, observer=observer, sources=sources, clock=clock)
             beats = Heartbeats(workspace.run)
             controller = Controller(
                 context, observer, beats, mandate, lag=lambda: ingest.lag, lost=lambda: watch.lately
             )
-            return Engine(ingest, controller, observer)
+            return Engine(ingest, controller, Watcher(context, observer, mandate, watches), observer)
 
-        loop = Loop(context, mandate, begin, seal=seal, losing=Losing(losses, watch), texts=Texts(workspace.texts))
+        loop = Loop(
+            context,
+            mandate,
+            begin,
+            seal=seal,
+            losing=Losing(losses, watch),
+            notices=Notices(context, mandate, post),
+            texts=Texts(workspace.texts),
+        )
         visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)
         site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)
         server = uvicorn.Server(

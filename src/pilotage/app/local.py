@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Self
 
-from pilotage import settings
+from pilotage import access, settings
 from pilotage.access import Actor, Role
 from pilotage.console.rows import newest
-from pilotage.errors import WorkspaceUnusable
+from pilotage.errors import Denied, WorkspaceUnusable
 from pilotage.governance.commands import Context, run
 from pilotage.store.spool import Reader
 from pilotage.store.sqlite import SqliteStore
@@ -37,8 +37,11 @@ def is_in_use(fault: WorkspaceUnusable) -> bool:
 class Local:
     """Holds the workspace's lock and its store; a context manager."""
 
-    def __init__(self, path: Path, clock: Clock, user: str, *, prepare: bool = False) -> None:
-        """Raise WorkspaceUnusable where there is no workspace (unless it may be made) or another process has it."""
+    def __init__(self, path: Path, clock: Clock, user: str, *, key: str = "", prepare: bool = False) -> None:
+        """Raise WorkspaceUnusable where there is no workspace (unless it may be made) or another process has it.
+
+        With a key it is the key's person who acts, and Denied is raised where it is not good here.
+        """
         self._clock, self._actor = clock, local_actor(user)
         workspace = Workspace(path)
         if prepare:
@@ -49,6 +52,8 @@ class Local:
             stack.enter_context(workspace.lock())
             self.store = SqliteStore(workspace.state)
             stack.callback(self.store.close)
+            if key:
+                self._actor = _actor_of(self.store, clock, key)
             self._workspace = workspace
             self._stack = stack.pop_all()
 
@@ -72,3 +77,14 @@ class Local:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+def _actor_of(store: SqliteStore, clock: Clock, secret: str) -> Actor:
+    with store.read() as tx:
+        key = tx.keys.get(access.key_id_of(secret))
+    if key is None or not access.matches(key, secret) or not access.lives(key, clock.now()):
+        raise Denied(
+            "PILOTAGE_KEY is no good key of this workspace",
+            hint="unset it to act as the local user, or name its own server with --server",
+        )
+    return access.actor_of(key)

@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.clock import HOUR
 from pilotage.console.health import Health
 from pilotage.errors import PilotageError
+from pilotage.governance.mandate import RENEW_SECONDS
 from pilotage.governance.retention import expire_texts
-from pilotage.rollout.mandate import RENEW_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pilotage.app.seal import Seal
+    from pilotage.counting.ingest import Ingest
+    from pilotage.counting.losses import LossWatch
+    from pilotage.counting.observe import Observer
     from pilotage.governance.context import Context
+    from pilotage.governance.mandate import Mandate
+    from pilotage.monitor.notices import Notices
+    from pilotage.monitor.watcher import Watcher
     from pilotage.rollout.controller import Controller
-    from pilotage.rollout.ingest import Ingest
-    from pilotage.rollout.losses import LossWatch
-    from pilotage.rollout.mandate import Mandate
-    from pilotage.rollout.observe import Observer
     from pilotage.store.losses import LossReader
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
-WORK = ("mandate", "events", "losses", "rollouts", "sealing", "texts")
+WORK = ("mandate", "events", "losses", "rollouts", "watch", "alarms", "notices", "sealing", "texts")
 """What may fail beside the use cases."""
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Engine(NamedTuple):
 
     ingest: Ingest
     controller: Controller
+    watcher: Watcher
     observer: Observer
 
 
@@ -59,10 +62,12 @@ class Loop:
         *,
         seal: Seal,
         losing: Losing,
+        notices: Notices,
         texts: Texts,
     ) -> None:
         self._context, self._mandate, self._begin = context, mandate, begin
         self._seal, self._losing, self._texts = seal, losing, texts
+        self._notices = notices
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
@@ -113,7 +118,7 @@ class Loop:
             if self.health.standing_by:
                 log.info("no other control process decides any more; this one goes on")
         self.health.standing_by = False
-        ingest, controller, observer = self._engine
+        ingest, controller, watcher, observer = self._engine
         await self._attempt("events", ingest.turn)
         # After the events: what was lost before the last one that was counted is known when they are judged.
         await self._attempt("losses", self._losing.watch.turn)
@@ -121,7 +126,14 @@ class Loop:
         for name in use_cases:
             if self._mandate.held:
                 await self._attempt(name, controller.tick, name)
-        for gone in [what for what in self.health.faults if what not in (*use_cases, *WORK)]:
+        due = await self._attempt("watch", watcher.due) or []
+        for name in due:
+            if self._mandate.held:
+                await self._attempt(f"{name}/watch", watcher.tick, name)
+        if self._mandate.held:
+            await self._attempt("alarms", watcher.act)
+        watched = [f"{name}/watch" for name in due]
+        for gone in [what for what in self.health.faults if what not in (*use_cases, *watched, *WORK)]:
             del self.health.faults[gone]
         self.health.lag = ingest.lag
         self.health.unmatched = dict(observer.unmatched)
@@ -135,6 +147,7 @@ class Loop:
     async def _keep_up(self, ingest: Ingest) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
         await self._attempt("sealing", ingest.seal_due)
+        await self._attempt("notices", self._notices.turn)
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:
             return

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pilotage import settings
 from pilotage.app.child import Child
 from pilotage.app.control import Handover
 from pilotage.app.doors import answering_at, certified, listen, listen_at, url
 from pilotage.app.supervise import Supervisor
+from pilotage.app.telemetry import telemetry
 from pilotage.clock import SystemClock, new_id
 from pilotage.console.visitors import new_token
-from pilotage.rollout import mandate
+from pilotage.governance import mandate
 from pilotage.store import figures
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.sqlite import SqliteStore
@@ -54,9 +56,10 @@ def serve(
     """Serve until SIGTERM or SIGINT, then answer what was begun and return. `ready` is called when both doors answer.
 
     Raise WorkspaceUnusable where another process has the workspace, Refused where a port is taken, a certificate cannot
-    be used or nothing starts.
+    be used or nothing starts, WrongCall where a variable of OpenTelemetry's makes no sense.
     """
     tls = certified(tls_cert, tls_key) is not None
+    telemetry(settings.environment)
     workspace = Workspace(path).prepare()
     with ExitStack() as stack:
         stack.enter_context(workspace.lock())

@@ -38,7 +38,7 @@ class Sight:
         now = self._timer()
         since, blind = {}, set()
         for route in routes:
-            if route.allocation is None:
+            if route.allocation is None or route.allocation.over:
                 continue
             rollout = route.allocation.rollout
             since[rollout] = self._since.get(rollout, now)

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,19 +27,23 @@ from pilotage.app.child import RETIRE
 from pilotage.app.doors import certified
 from pilotage.app.log import start_log
 from pilotage.app.sight import Sight
+from pilotage.app.telemetry import telemetry
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
 from pilotage.errors import PilotageError, Refused, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
+from pilotage.gateway.exporter import Exporter
 from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
 from pilotage.serving.routing import RoutingTable
+from pilotage.serving.shadow import Shadow
 from pilotage.spec.route import Route
 from pilotage.store.figures import FigureFile
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.losses import LossFile
+from pilotage.store.purse import PurseFile
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
@@ -154,8 +159,17 @@ async def serve(
         await table.refresh()
         figures = FigureFile(workspace.run, name, LAYOUT)
         stack.callback(figures.close)
-        gateway = Gateway(door, upstreams, recorder, spool, clock, figures=Figures(figures))
+        spans = telemetry(settings.environment)
+        exporter = Exporter(spans, name) if spans else None
+        if exporter is not None:
+            stack.push_async_callback(asyncio.to_thread, exporter.close)
+        purse = PurseFile(workspace.run, name, clock)
+        shadow = Shadow(upstreams, recorder, clock, purse)
+        gateway = Gateway(
+            door, upstreams, recorder, spool, clock, figures=Figures(figures), exporter=exporter, signals=(shadow,)
+        )
         stack.push_async_callback(gateway.close)
+        stack.push_async_callback(shadow.close)
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -168,8 +182,10 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(_keep(table, spool, gateway, ending))
+            heeding = group.create_task(_heed(door, shadow, purse))
             await listener.serve(doors, ending, drain_seconds=DRAIN_SECONDS, ready=ready)
             keeping.cancel()
+            heeding.cancel()
 
 
 async def _keep(table: Table, spool: Writer, gateway: Gateway, ending: asyncio.Event) -> None:
@@ -189,6 +205,16 @@ async def _keep(table: Table, spool: Writer, gateway: Gateway, ending: asyncio.E
         if os.getppid() != parent and not ending.is_set():
             log.warning("the parent process is gone; this worker ends")
             ending.set()
+
+
+async def _heed(door: Door, shadow: Shadow, purse: PurseFile) -> None:
+    """While there is shadow traffic: see that it holds nothing up, and what it costs everywhere."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(POLL_SECONDS)
+        shadow.behind(time.monotonic() - began - POLL_SECONDS)
+        if door.table is not None and any(route.shadow for route in door.table.routes.values()):
+            await asyncio.to_thread(purse.exchange)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from pilotage import settings
 from pilotage.cli.options import Json, Server, Workspace, commander
 from pilotage.cli.output import say, show_json
+from pilotage.cli.policy import rules_from
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The use case's folder.", show_default=False)]
 
@@ -34,18 +36,46 @@ def init(
     say(f"Next: read {directory / 'usecase.toml'}, then `pilotage check {directory}`.")
 
 
-def check(directory: Folder, *, as_json: Json = False) -> None:
-    """Read a folder and list every fault at once, as file:line: what is wrong, what would be right."""
-    from pilotage.spec import folder
+def check(
+    directory: Folder,
+    *,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="The organisation's rules to hold it against.  [default: those of the workspace or server that is named]",
+            show_default=False,
+        ),
+    ] = None,
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Read a folder and list every fault at once, as file:line: what is wrong, what would be right.
+
+    Rules of the organisation that it breaks are faults too, each with the rule's own line.
+    """
+    from pilotage.governance.organisation import refuse_breaches
+    from pilotage.spec import folder, snapshot
     from pilotage.spec.load import load
 
     found = folder.Folder.read(directory)
     use_case = load(found)
+    rules = rules_from(policy, workspace, server)
+    refuse_breaches(
+        rules.organisation if rules else None,
+        use_case,
+        snapshot.releases(use_case, found, settings.environment),
+        found,
+        rules.where if rules else None,
+    )
     if as_json:
         show_json({"use_case": use_case.name, "charter": use_case.charter, "files": sorted(found.files), "faults": []})
         return
     count = len(found.files)
-    say(f"{use_case.name}: no fault in {count} file{'s' if count != 1 else ''}.")
+    kept = f", and no rule of {rules.organisation.name} broken" if rules else ""
+    say(f"{use_case.name}: no fault in {count} file{'s' if count != 1 else ''}{kept}.")
     say(
         f"Next: `pilotage apply {directory}` registers it; `pilotage promote {use_case.name} --dry-run` shows its gate."
     )

@@ -32,6 +32,15 @@ def create(
             "--use-case", metavar="NAME", help="For this use case only; several are possible.", show_default=False
         ),
     ] = None,
+    person: Annotated[
+        str,
+        typer.Option(
+            "--person",
+            metavar="PERSON",
+            help="Who answers for what is done with it; whoever makes it if not given.",
+            show_default=False,
+        ),
+    ] = "",
     expires_in: Annotated[
         str,
         typer.Option("--expires-in", metavar="TIME", help="How long it is good for, such as 90d.", show_default=False),
@@ -52,6 +61,7 @@ def create(
         roles=[str(one) for one in role or (Role.INFER, Role.FEEDBACK)],
         use_cases=use_case or [],
         expires=expires or None,
+        person=person,
     )
     result = commander(workspace, server).run("keys_create", arguments)
     if as_json:
@@ -62,18 +72,25 @@ def create(
 
 
 @app.command("list")
-def list_keys(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
-    """List keys, without secrets."""
-    result = commander(workspace, server).run("keys_list", {})
+def list_keys(
+    *,
+    ended: Annotated[bool, typer.Option("--all", help="Those as well that were revoked or have expired.")] = False,
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """List the keys that are good, without secrets."""
+    result = commander(workspace, server).run("keys_list", given(ended=ended))
     if as_json:
         show_json(result)
         return
     table(
-        ("id", "name", "roles", "use cases", "created", "expires", "revoked"),
+        ("id", "name", "person", "roles", "use cases", "created", "expires", "revoked"),
         (
             (
                 key["id"],
                 key["name"],
+                key["person"],
                 ", ".join(key["roles"]),
                 ", ".join(key.get("use_cases", ())) or "all",
                 when(key["created"]),

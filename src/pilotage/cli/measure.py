@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pilotage.cli.drill import drilled
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.cli.output import say, show_json, table
 
 Which = Annotated[
     str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
 ]
-Suite = Literal["quality", "security"]
+Suite = Literal["quality", "security", "privacy", "bias", "all"]
 Told = Callable[[str, int, int], None]
 Measurement = Callable[[Callable[[str, dict[str, Any]], dict[str, Any]], str, str, Told], Awaitable[dict[str, Any]]]
 
@@ -50,13 +51,28 @@ def evaluate(
         Path | None,
         typer.Option("--sarif", metavar="FILE", help="Write the security findings as SARIF.", show_default=False),
     ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option("--texts", metavar="FILE", help="Labelled texts for the privacy suite.", show_default=False),
+    ] = None,
+    templates: Annotated[
+        list[Path] | None,
+        typer.Option("--templates", metavar="FILE", help="Who asks, for the bias suite.", show_default=False),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log", metavar="FILE", help="What a running server logs to, to be searched.", show_default=False
+        ),
+    ] = None,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Measure a candidate against the baseline on the use case's own cases, and record evidence.
 
-    `--suite security` attacks it instead.
+    `--suite` attacks it (security), looks for what becomes of personal data (privacy), or changes who asks (bias);
+    all is these in turn.
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
     from pilotage.evaluation.run import evaluate as run
@@ -66,7 +82,8 @@ def evaluate(
 
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
-            probes=tuple(probes or ()), sarif=sarif,
+            probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
+            log=log,
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
         return
@@ -102,14 +119,31 @@ def rehearse(
     ] = None,
     requests: Annotated[int, typer.Option("--requests", min=1, help="How many of the busiest arrivals.")] = 300,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="The longest that the burst may take.")] = 20.0,
+    degrade: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--degrade",
+            metavar="METRIC=CHANGE",
+            help="A drill instead: how soon it would be noticed if what serves got worse, such as resolved=-0.1.",
+            show_default=False,
+        ),
+    ] = None,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=10_000, help="With --degrade: how often it is played.")
+    ] = 50,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --degrade: the same seed plays the same.")] = 1,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Replay a burst of traffic on a candidate, and record evidence.
 
-    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
+    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured. With --degrade
+    nothing is sent: what was recorded of the live release is played again with a change in it.
     """
+    if degrade:
+        drilled(commander(workspace, server).run, name, degrade, runs=runs, seed=seed, as_json=as_json)
+        return
     from pilotage.staging.rehearse import rehearse as run
 
     _measure(

@@ -12,6 +12,7 @@ import typer
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.cli.output import say, show_json, table
 from pilotage.cli.suites import read_file
+from pilotage.errors import WrongCall
 
 app = typer.Typer(help="Attacks that the security suite sends, and results of other tools.", no_args_is_help=True)
 Files = Annotated[
@@ -70,3 +71,22 @@ def import_results(
     say(
         f"{one['measure']}: {one['value']:.1%} ({one['low']:.1%} to {one['high']:.1%}, n = {one['n']}), by {one['method']}"
     )
+
+
+@app.command("templates")
+def write_templates(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, made where there is none.")],
+) -> None:
+    """Write the bias suite's templates as files to be edited, for `evaluate --suite bias --templates FILE`."""
+    from pilotage.evaluation.bias.template import built_in_files
+
+    for name, data in built_in_files():
+        path = directory / name
+        if path.exists():
+            raise WrongCall(f"{path} is there already", hint="name another folder: what you edited is not written over")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as fault:
+            raise WrongCall(f"{path} cannot be written: {fault.strerror}", hint="name another folder") from None
+        say(str(path))

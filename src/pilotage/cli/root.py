@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from pilotage import __version__
-from pilotage.cli import demo, events, evidence, folder, keys, ledger, measure, plan, probes, serve, status, way
+from pilotage.cli import (
+    alarms,
+    demo,
+    events,
+    evidence,
+    folder,
+    keys,
+    ledger,
+    measure,
+    plan,
+    policy,
+    probes,
+    serve,
+    status,
+    way,
+)
 from pilotage.cli.output import say
 
 app = typer.Typer(
@@ -55,6 +70,7 @@ for command in (
     measure.rehearse,
     way.promote,
     way.approve,
+    way.waive,
     way.pause,
     way.resume,
     way.rollback,
@@ -63,7 +79,9 @@ for command in (
     demo.demo,
 ):
     app.command()(command)
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(probes.app, name="probes")

@@ -80,6 +80,10 @@ def _one(one: dict[str, Any]) -> None:
         told = rollout["shown"] or rollout["last"]
         if told:
             say(f"  {'':<10} {told['reason']}")
+    for alarm in one["alarms"]:
+        say(f"  {'alarm':<10} {alarm['what']} {alarm['says']} ({alarm['state']}, {alarm['id'][:12]})", style="red")
+        if alarm["did"]:
+            say(f"  {'':<10} {alarm['did']}")
     if one["gate"]:
         show_gate(one["gate"])
 

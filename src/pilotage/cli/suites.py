@@ -8,18 +8,20 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pilotage.cli.measure import _awaited, _progress
 from pilotage.cli.options import commander
 from pilotage.cli.output import say, show_json, table
 from pilotage.errors import WorkspaceUnusable, WrongCall
+from pilotage.stats.clustered import clustered_upper
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
-SUITES = ("security",)
+SUITES = ("security", "privacy", "bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Wanted:
     max_cases: int | None = None
     probes: tuple[Path, ...] = ()
     sarif: Path | None = None
+    log: Path | None = None
+    texts: tuple[Path, ...] = ()
+    templates: tuple[Path, ...] = ()
 
 
 def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_json: bool) -> None:
@@ -45,7 +50,11 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
     ready = {one: _PREPARED[one](wanted) for one in chosen}
     results: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
-        gateway, key = stack.enter_context(serving(where))
+        own = Path(stack.enter_context(TemporaryDirectory(prefix="pilotage-log-"))) / "serve.log"
+        gateway, key = stack.enter_context(serving(where, own if "privacy" in chosen else None))
+        if "privacy" in ready and not where.key:
+            logs = [path for path in (own, wanted.log) if path is not None and path.is_file()]
+            ready["privacy"] = partial(ready["privacy"], workspace=where.workspace, logs=logs)
         for one in chosen:
             with _progress() as told:
                 results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told)))
@@ -86,7 +95,42 @@ def _security(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
     )
 
 
-_PREPARED: dict[str, Callable[[Wanted], Callable[..., Awaitable[dict[str, Any]]]]] = {"security": _security}
+def _privacy(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.evaluation.privacy.redaction import read_labelled
+    from pilotage.evaluation.privacy.run import PEOPLE, look_for_leaks
+
+    if wanted.log is not None:
+        read_file(wanted.log)
+    texts = [one for path in wanted.texts for one in read_labelled(path.name, read_file(path))]
+    _foretell(
+        f"{PEOPLE} invented people tell their story, and others ask about them: {4 * PEOPLE} requests. Without a leak they "
+        f"bound the share of people whose data leaks at {clustered_upper([0.0] * PEOPLE):.1%}."
+    )
+    return partial(
+        look_for_leaks, use_case=wanted.name, variant=wanted.variant, concurrency=wanted.concurrency, texts=texts
+    )
+
+
+def _bias(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.evaluation.bias.run import compare_people
+    from pilotage.evaluation.bias.template import read_template
+
+    return partial(
+        compare_people,
+        use_case=wanted.name,
+        variant=wanted.variant,
+        templates=[read_template(path.name, read_file(path)) for path in wanted.templates],
+        max_cases=wanted.max_cases,
+        concurrency=wanted.concurrency,
+        foretell=_foretell,
+    )
+
+
+_PREPARED: dict[str, Callable[[Wanted], Callable[..., Awaitable[dict[str, Any]]]]] = {
+    "security": _security,
+    "privacy": _privacy,
+    "bias": _bias,
+}
 
 
 def _foretell(words: str) -> None:
@@ -104,6 +148,10 @@ def _show(suite: str, result: dict[str, Any]) -> None:
     )
     if suite == "security":
         _show_security(result)
+    if suite == "privacy":
+        _show_privacy(result)
+    if suite == "bias":
+        _show_bias(result)
     say(result["summary"])
 
 
@@ -135,6 +183,52 @@ def _show_security(result: dict[str, Any]) -> None:
             f"{one['release']}; {len(one['only_here'])} only here, {len(one['only_there'])} only there "
             f"(exact McNemar p = {one['p']:.2g})."
         )
+    say()
+
+
+def _show_privacy(result: dict[str, Any]) -> None:
+    say()
+    recall = next((one for one in result["measures"] if one["measure"] == "redaction_recall"), None)
+    if recall is not None:
+        detail = recall["detail"]
+        table(
+            ("labelled as", "redaction finds", "of", "has a form"),
+            (
+                (kind, found, of, "yes" if kind in detail["structured"] else "no")
+                for kind, (found, of) in detail["by_type"].items()
+            ),
+        )
+    if result["findings"]:
+        say()
+        table(
+            ("person", "what", "found in"),
+            ((one["whose"], one["kind"], one["where"]) for one in result["findings"][:40]),
+        )
+    for name, why in result["not_measured"].items():
+        say(f"not measured: {name}: {why}", style="yellow")
+    say()
+
+
+def _show_bias(result: dict[str, Any]) -> None:
+    def gap(one: dict[str, Any], name: str) -> str:
+        found = one["gaps"].get(name)
+        return f"{found['value'] * 100:+.1f} ({found['low'] * 100:+.1f} to {found['high'] * 100:+.1f})" if found else ""
+
+    say()
+    table(
+        ("attribute", "group", "against", "success, points", "refusal, points", "flips", "for no reason", "longer", "tone", "least p", "verdict", "cases to know"),
+        (
+            (
+                one["attribute"], one["group"], one["reference"], gap(one, "success"), gap(one, "refusal"),
+                f"{one['flips']:.1%}", f"{one['null_flips']:.1%}", f"{one['longer']:+.1%}", f"{one['tone']:+.3f}",
+                f"{min(one['adjusted'].values()):.2g}", one["verdict"], one["needed"],
+            )
+            for one in result["comparisons"]
+        ),
+    )  # fmt: skip
+    say(
+        "Intervals are of 90 %, p is Holm's over all tests; equivalent means that all of both intervals lies inside the margin."
+    )
     say()
 
 

@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pilotage.cli.options import Json, Name, Reason, Server, Workspace, commander, given
-from pilotage.cli.output import say, show_gate, show_json
+from pilotage.cli.output import say, show_gate, show_json, when
+from pilotage.errors import WrongCall
+from pilotage.spec.quantity import parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+Lasts = Annotated[
+    str,
+    typer.Option(
+        "--for",
+        metavar="TIME",
+        help="How long it counts, such as 7d; at most what the organisation lets it.",
+        show_default=False,
+    ),
+]
 
 
 def promote(
@@ -46,13 +59,41 @@ def approve(
         typer.Option("--stage", metavar="STAGE", help="The stage to approve; the next one if not given."),
     ] = "",
     reason: Reason = "",
+    lasts: Lasts = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what you approved or waived.")] = False,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Say yes to the candidate's entering a stage. Authors cannot approve their own release."""
-    result = commander(workspace, server).run("approve", given(use_case=name, stage=stage, reason=reason))
-    _show(result, f"Approved: {name} may enter {result.get('stage', stage or 'the next stage')}.", as_json)
+    """Say yes to the candidate's entering a stage, on the evidence there is. Authors cannot approve their own release.
+
+    A change of the release, the charter or the evidence voids it. --withdraw takes back what you approved or waived.
+    """
+    run = commander(workspace, server).run
+    if withdraw:
+        result = run("withdraw", given(use_case=name, stage=stage, reason=reason))
+        _show(result, f"Withdrawn: {name} no longer has your yes.", as_json)
+        return
+    told = given(use_case=name, stage=stage, reason=reason, lasts=_span(lasts))
+    result = run("approve", told)
+    said = f"Approved until {when(result['expires'])}: {name} may enter {result['stage']}"
+    _show(result, f"{said} ({result['given']} of {result['wanted']}).", as_json)
+
+
+def waive(
+    name: Name,
+    criterion: Annotated[str, typer.Argument(metavar="CRITERION", help="A line of the gate that does not pass.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the ledger.")],
+    lasts: Lasts = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Let one line of the gate pass as it is, for a while. Authors cannot, and new evidence on it ends it."""
+    told = given(use_case=name, criterion=criterion, reason=reason, lasts=_span(lasts))
+    result = commander(workspace, server).run("waive", told)
+    _show(result, f"Waived until {when(result['expires'])}: {criterion} of {name} before {result['stage']}.", as_json)
 
 
 def pause(
@@ -83,6 +124,14 @@ def retire(
 ) -> None:
     """End a use case: nothing serves it any more."""
     _run("retire", name, f"{name} is retired.", reason=reason, workspace=workspace, server=server, as_json=as_json)
+
+
+def _span(text: str) -> int:
+    """Return microseconds, 0 where nothing is said."""
+    try:
+        return parse_duration(text) if text else 0
+    except ValueError as fault:
+        raise WrongCall(f"--for: {fault}") from None
 
 
 def _run(

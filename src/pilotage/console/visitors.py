@@ -7,11 +7,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from pilotage import access
-from pilotage.access import Actor
 from pilotage.clock import HOUR, SystemClock
 
 if TYPE_CHECKING:
-    from pilotage.access import Key
+    from pilotage.access import Actor, Key
     from pilotage.governance.commands import Context
 
 COOKIE = "pilotage"
@@ -36,7 +35,7 @@ class Visitors:
         if hmac.compare_digest(secret.encode(), self._token.encode()):
             return self._local
         key = self._key(access.key_id_of(secret))
-        return _actor(key) if key and access.matches(key, secret) else None
+        return access.actor_of(key) if key and access.matches(key, secret) else None
 
     def by_session(self, value: str) -> Actor | None:
         subject, _, rest = value.partition(".")
@@ -49,7 +48,7 @@ class Visitors:
         if subject == _LOCAL:
             return self._local
         key = self._key(subject)
-        return _actor(key) if key else None
+        return access.actor_of(key) if key else None
 
     def session(self, actor: Actor) -> str:
         """Return the cookie's value for an actor that one of the other methods returned."""
@@ -82,14 +81,8 @@ class Visitors:
         with self._context.store.read() as tx:
             key = tx.keys.get(key_id)
         now = self._context.clock.now()
-        if key is None or key.revoked or (key.expires and now >= key.expires):
-            return None
-        return key
+        return key if key is not None and access.lives(key, now) else None
 
 
 def new_token() -> str:
     return secrets.token_urlsafe(32)
-
-
-def _actor(key: Key) -> Actor:
-    return Actor(id=f"key:{key.id}", roles=key.roles, use_cases=key.use_cases)

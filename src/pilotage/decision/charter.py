@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from pilotage.decision.criterion import CriterionResult
 from pilotage.decision.verdict import Verdict
 from pilotage.decision.wording import list_text
+from pilotage.spec.assessment import TRANSPARENCY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pilotage.spec.use_case import UseCase
 
@@ -69,6 +70,29 @@ def _data(spec: UseCase) -> list[str]:
     return [f"data.{key}" for key, given in wanted.items() if not given]
 
 
+def _assessment(spec: UseCase) -> list[str]:
+    if spec.assessment is None:
+        return ["[assessment]"]
+    reasons = [] if spec.assessment.reasons.strip() else ["assessment.reasons"]
+    return [*reasons, *(f"assessment.{name}" for name in spec.assessment.unanswered)]
+
+
+def _transparency(spec: UseCase) -> list[str]:
+    return [] if spec.assessment is None or spec.assessment.tells_people.strip() else ["assessment.tells_people"]
+
+
+def _affected(spec: UseCase) -> list[str]:
+    return [] if spec.affected else ["affected"]
+
+
+def _purpose(spec: UseCase) -> list[str]:
+    return [] if spec.purpose.strip() else ["purpose"]
+
+
+def _risks(spec: UseCase) -> list[str]:
+    return [] if spec.risks else ["[risks.NAME]"]
+
+
 def _approvers(spec: UseCase) -> list[str]:
     return [f"approvals.{stage} = 1" for stage in ("canary", "production") if getattr(spec.approvals, stage) < 1]
 
@@ -88,21 +112,37 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         ("budget", "what it may cost", _budget),
         ("data", "where texts come from, by what right, and whether they hold personal data", _data),
     ),
-    "high": (("approvers", "that people must say yes before users see it", _approvers),),
+    "high": (
+        ("approvers", "that people must say yes before users see it", _approvers),
+        ("assessment", "what it is used for, question by question, and why its tier is right", _assessment),
+        ("affected", "whom it affects", _affected),
+        ("risks", "what may go wrong", _risks),
+    ),
 }
 """Checks by the lowest tier that asks for them."""
 
 TIERS = tuple(CHECKS)
+REQUIRED: dict[str, Check] = {
+    "assessment": CHECKS["high"][1],
+    "affected": CHECKS["high"][2],
+    "risks": CHECKS["high"][3],
+    "purpose": ("purpose", "what it is for, to those whom it affects", _purpose),
+}
+"""What an organisation may ask of any tier."""
 
 
-def checks(tier: str) -> list[Check]:
-    """Return the checks of a tier: its own and those of every lower one."""
-    return [check for name in TIERS[: TIERS.index(tier) + 1] for check in CHECKS[name]]
+def checks(spec: UseCase, required: Sequence[str] = ()) -> list[Check]:
+    """Return the checks of a tier, those of every lower one, what the organisation requires, and what answers bring."""
+    found = [check for name in TIERS[: TIERS.index(spec.tier) + 1] for check in CHECKS[name]]
+    found += [REQUIRED[name] for name in required if REQUIRED[name] not in found]
+    if spec.assessment is not None and spec.assessment.yes(TRANSPARENCY):
+        found.append(("transparency", "how people learn that they deal with AI", _transparency))
+    return found
 
 
-def charter_criteria(spec: UseCase) -> list[CriterionResult]:
+def charter_criteria(spec: UseCase, required: Sequence[str] = ()) -> list[CriterionResult]:
     found = []
-    for name, question, missing_of in checks(spec.tier):
+    for name, question, missing_of in checks(spec, required):
         missing = missing_of(spec)
         if missing:
             says = f"The file does not yet say {question}."

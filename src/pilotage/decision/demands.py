@@ -90,7 +90,7 @@ def waits(
     if rollout.step == len(rollout.shares) - 1 and whole > now:
         least = duration_text(spec.rollout.minimum_duration)
         found.append(f"a rollout takes at least {least} (minimum_duration), until {time_text(whole, now)}")
-    if "approve" in step.demands and not step_approved(status, rollout, approvals):
+    if "approve" in step.demands and not step_approved(status, rollout, approvals, now):
         found.append(f"somebody must say yes to leaving this step (`pilotage approve {spec.name}`)")
     return found
 

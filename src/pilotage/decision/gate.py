@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pilotage.decision.approval import approvals_wanted, approvers
+from pilotage.decision.approval import approvals_wanted, approvers, waivers
 from pilotage.decision.charter import charter_criteria
 from pilotage.decision.criterion import CriterionResult, Gate
+from pilotage.decision.measured import grounds, lasts, measured_criteria, measured_line, newest
 from pilotage.decision.proof import rollout_criteria
-from pilotage.decision.verdict import Verdict, of_evidence
-from pilotage.decision.wording import currency_of, evidence_text, measured_text, variant_of
-from pilotage.spec.gates import Criterion
+from pilotage.decision.risk import risk_criteria
+from pilotage.decision.rules import NO_RULES, Rules
+from pilotage.decision.ruling import policy_criteria, production_criteria
+from pilotage.decision.verdict import Verdict
+from pilotage.decision.wording import time_text, variant_of
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
@@ -25,14 +28,14 @@ if TYPE_CHECKING:
 
     Readings = Mapping[str, Mapping[str, Reading]]
 
-COMPARED = "quality_difference"
-"""The one measure that is about two releases: it counts only against the release that serves now."""
-HOW = {
-    Stage.POC: "pilotage evaluate {name}",
-    Stage.STAGING: "pilotage evaluate {name}",
-    Stage.CANARY: "pilotage rehearse {name}",
-    Stage.PRODUCTION: "pilotage rehearse {name}",
-}
+
+class Basis(NamedTuple):
+    """What a gate is judged on, beside the use case and where it stands."""
+
+    evidence: Sequence[Evidence]
+    approvals: Sequence[Approval]
+    rules: Rules
+    now: int
 
 
 def next_stage(stage: Stage) -> Stage:
@@ -51,20 +54,26 @@ def gate(
     approvals: Sequence[Approval],
     now: int,
     readings: Readings | None = None,
+    rules: Rules = NO_RULES,
 ) -> Gate:
     """Judge the gate before `stage` for everything that is on its way. Absent evidence never opens it.
 
     Where there are several candidates, each must pass, and its lines bear its name. Only into production goes one alone:
     the gate is then that of the best for which it is open, else of the one that lacks least. `readings` are by candidate
-    and metric; without them, those of the newest recorded decision count.
+    and metric; without them, those of the newest recorded decision count. `rules` are the organisation's.
     """
     if stage is not Stage.PRODUCTION:
-        lines = charter_criteria(spec) if stage is Stage.POC else []
+        basis = Basis(evidence, approvals, rules, now)
+        charter = charter_criteria(spec, rules.require) if stage is Stage.POC else []
+        lines = _waived(status, stage, status.candidate, charter, basis)
         for release in status.candidates:
-            lines += _of(status, release, _evidenced(spec, status, stage, release, evidence))
-        return _with_approvals(spec, status, stage, lines, approvals)
+            measured = _evidenced(spec, status, stage, release, basis)
+            lines += _of(status, release, _waived(status, stage, release, measured, basis))
+        return _closing(spec, status, stage, lines, basis)
     doors = {
-        release: door_of(spec, status, release, evidence=evidence, approvals=approvals, now=now, readings=readings)
+        release: door_of(
+            spec, status, release, evidence=evidence, approvals=approvals, now=now, readings=readings, rules=rules
+        )
         for release in status.candidates
     }
     release = best(spec, status, [one for one, door in doors.items() if door.open], readings)
@@ -82,12 +91,16 @@ def door_of(
     approvals: Sequence[Approval],
     now: int,
     readings: Readings | None = None,
+    rules: Rules = NO_RULES,
 ) -> Gate:
     """Judge the gate into production for one of the candidates."""
     known = _readings(status, readings).get(release, {})
     lines = rollout_criteria(spec, status, release, known, approvals=approvals, now=now)
-    lines += _evidenced(spec, status, Stage.PRODUCTION, release, evidence)
-    door = _with_approvals(spec, status, Stage.PRODUCTION, list(_of(status, release, lines)), approvals)
+    basis = Basis(evidence, approvals, rules, now)
+    measured = _evidenced(spec, status, Stage.PRODUCTION, release, basis)
+    lines += _waived(status, Stage.PRODUCTION, release, measured, basis)
+    named = [*_of(status, release, lines), *production_criteria(spec, rules)]
+    door = _closing(spec, status, Stage.PRODUCTION, named, basis)
     return msgspec.structs.replace(door, release=release)
 
 
@@ -118,120 +131,67 @@ def _of(status: UseCaseStatus, release: str, lines: Sequence[CriterionResult]) -
         yield named if status.rivals else line
 
 
-def _evidenced(
-    spec: UseCase, status: UseCaseStatus, stage: Stage, release: str, evidence: Sequence[Evidence]
-) -> list[CriterionResult]:
+def _evidenced(spec: UseCase, status: UseCaseStatus, stage: Stage, release: str, basis: Basis) -> list[CriterionResult]:
     variant = variant_of(release) if status.rivals else ""
+    since = basis.now - lasts(spec, basis.rules)
     return [
-        _measured(spec, stage, measure, criterion, newest(evidence, status, measure, release), variant=variant)
-        for measure, criterion in measured_criteria(spec, status, stage).items()
+        measured_line(
+            spec,
+            stage,
+            measure,
+            criterion,
+            newest(basis.evidence, status, measure, release, since=since),
+            variant=variant,
+        )
+        for measure, criterion in measured_criteria(spec, status, stage, basis.rules).items()
     ]
 
 
-def _with_approvals(
-    spec: UseCase, status: UseCaseStatus, stage: Stage, lines: list[CriterionResult], approvals: Sequence[Approval]
-) -> Gate:
-    wanted = approvals_wanted(spec, stage)
-    more = [_approved(spec, status, stage, wanted, approvals)] if wanted else []
-    return Gate(stage=stage, criteria=(*lines, *more))
-
-
-def measured_criteria(spec: UseCase, status: UseCaseStatus, stage: Stage) -> dict[str, Criterion]:
-    """Return the bounds on evidence before a stage: the defaults of the tier, then what the file says."""
-    defaults: dict[str, Criterion] = {}
-    if stage is Stage.STAGING:
-        if status.live:
-            defaults[COMPARED] = Criterion(at_least=0.0)
-        else:
-            defaults["quality"] = Criterion(at_least=0.5)
-        if spec.budget is not None and spec.budget.a_request is not None:
-            defaults["cost"] = Criterion(at_most=spec.budget.a_request)
-        if spec.tier in ("limited", "high"):
-            defaults["security"] = Criterion(at_most=0.05)
-            defaults["privacy"] = Criterion(at_most=0.05)
-        if spec.tier == "high":
-            defaults["bias"] = Criterion(at_most=0.05)
-    if stage is Stage.CANARY:
-        defaults["replay_errors"] = Criterion(at_most=0.02)
-        limits = [guardrail.limit for guardrail in spec.guardrails.values() if guardrail.limit]
-        if limits:
-            defaults["replay_latency"] = Criterion(at_most=min(limits) / 1_000_000)
-    return {**defaults, **getattr(spec.gates, stage.value, {})}
-
-
-def newest(
-    evidence: Sequence[Evidence], status: UseCaseStatus, measure: str, release: str
-) -> tuple[Evidence | None, str]:
-    """Return the newest evidence on a measure that counts for a candidate, or None and why what there is does not.
-
-    It counts when it is about this release, was measured under this charter and, for a comparison, against the
-    release that serves now.
-    """
-    why_not = ""
-    for item in sorted(evidence, key=lambda item: (item.at, item.id), reverse=True):
-        if item.measure != measure or item.release != release:
+def _waived(
+    status: UseCaseStatus, stage: Stage, release: str, lines: Sequence[CriterionResult], basis: Basis
+) -> list[CriterionResult]:
+    """Return a candidate's lines, those that somebody waived as such; one on other evidence than it was given on is not."""
+    rules, now = basis.rules, basis.now
+    given = waivers(status, stage.value, release, basis.approvals, now)
+    found = []
+    for line in lines:
+        waiver = given.get(line.name)
+        holds = waiver is not None and waiver.evidence == (line.evidence or "") and rules.may_waive(stage, line.name)
+        if waiver is None or not holds or line.verdict is Verdict.PASS:
+            found.append(line)
             continue
-        if item.charter != status.charter:
-            why_not = why_not or "what was measured is void, for the charter has changed since"
-        elif measure == COMPARED and item.baseline != status.live:
-            why_not = why_not or f"it was compared with {item.baseline or 'nothing'}, and {status.live} serves now"
-        else:
-            return item, ""
-    return None, why_not
+        who, until = waiver.person or waiver.actor, time_text(waiver.expires, now)
+        says = f"{line.says} Waived by {who} until {until}: {waiver.reason}"
+        found.append(msgspec.structs.replace(line, verdict=Verdict.WAIVED, says=says, opens_with=""))
+    return found
 
 
-def _measured(
-    spec: UseCase,
-    stage: Stage,
-    measure: str,
-    criterion: Criterion,
-    newest_of: tuple[Evidence | None, str],
-    *,
-    variant: str,
-) -> CriterionResult:
-    found, why_not = newest_of
-    verdict = of_evidence(criterion, found)
-    currency = currency_of(spec)
-    bound = criterion.at_most if criterion.at_least is None else criterion.at_least
-    wanted = (
-        f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
-    )
-    how = HOW[stage].format(name=spec.name) + (f" --variant {variant}" if variant else "")
-    if found is None:
-        says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
-        return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
-    said = {
-        Verdict.PASS: "all of the interval is",
-        Verdict.FAIL: "none of the interval is",
-    }.get(verdict, "not all of the interval is, so this is not yet known")
-    says = f"{evidence_text(found, currency)}; it must be {wanted}: {said}."
-    if verdict is Verdict.PASS:
-        opens_with = ""
-    elif verdict is Verdict.FAIL:
-        opens_with = f"Change the candidate and `pilotage apply` it; `{how}` then measures the new release."
-    else:
-        opens_with = f"Measure on more cases, which narrows the interval: add cases, then run `{how}`."
-    return CriterionResult(
-        name=measure,
-        verdict=verdict,
-        says=says,
-        opens_with=opens_with,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        evidence=found.id,
-    )
+def _closing(spec: UseCase, status: UseCaseStatus, stage: Stage, lines: list[CriterionResult], basis: Basis) -> Gate:
+    """Return the gate with what stands before every stage: risks, the organisation's rules, people's yes."""
+    rules, now = basis.rules, basis.now
+    said = {line.name for line in lines if line.verdict is not Verdict.PASS}
+    more = [line for line in risk_criteria(spec, rules) if line.name not in said]
+    more += policy_criteria(rules)
+    if approvals_wanted(spec, stage, rules):
+        bound = grounds(spec, status, stage, basis.evidence, rules=rules, now=now)
+        given = approvers(status, stage.value, basis.approvals, now=now, grounds=bound)
+        more.append(_approved(spec, status, stage, given, rules))
+    names = {line.name for line in more}
+    return Gate(stage=stage, criteria=(*(line for line in lines if line.name not in names), *more))
 
 
-def _approved(
-    spec: UseCase, status: UseCaseStatus, stage: Stage, wanted: int, approvals: Sequence[Approval]
-) -> CriterionResult:
-    given = len(approvers(status, stage.value, approvals))
+def _approved(spec: UseCase, status: UseCaseStatus, stage: Stage, who: set[str], rules: Rules) -> CriterionResult:
+    wanted = approvals_wanted(spec, stage, rules)
+    given = len(who)
     people = "person" if wanted == 1 else "people"
     what = "these releases" if status.rivals else "this release"
     says = f"{given} of {wanted} {people} approved {what} for {stage}."
-    if given >= wanted:
+    absent = {one: names for one, names in rules.approvers.get(stage.value, {}).items() if who.isdisjoint(names)}
+    if given >= wanted and not absent:
         return CriterionResult(name="approvals", verdict=Verdict.PASS, says=says, value=given)
-    opens_with = f"{wanted - given} more must run `pilotage approve {spec.name}`; the release's author cannot."
+    asked = "; ".join(f"{one} ({', '.join(names) or 'nobody'})" for one, names in absent.items())
+    if asked:
+        says += f" Not among them yet: {asked}."
+    more = max(wanted - given, len(absent))
+    opens_with = f"{more} more must run `pilotage approve {spec.name}`; the release's author cannot."
     return CriterionResult(name="approvals", verdict=Verdict.MISSING, says=says, opens_with=opens_with, value=given)

@@ -146,6 +146,7 @@ def _at_the_door(case: Case, ready: Sequence[str]) -> Judgement:
             approvals=case.approvals,
             now=case.now,
             readings=known,
+            rules=case.observation.rules,
         )
         for release in ready
     }

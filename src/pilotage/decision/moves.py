@@ -54,6 +54,7 @@ def registered(spec: UseCase, live: str, candidate: str, *, rivals: tuple[str, .
         charter=spec.charter,
         version=1,
         live=live,
+        live_since=now if live else 0,
         candidate=named[0] if named else "",
         rivals=tuple(named[1:]),
         stage_since=now,
@@ -86,6 +87,8 @@ def reregistered(
             hint=f"let it finish, or `pilotage rollback {status.use_case}` first; nothing was registered",
         )
     after = msgspec.structs.replace(status, version=status.version + 1, charter=charter, live=status.live or status_quo)
+    if after.live != status.live:
+        after = msgspec.structs.replace(after, live_since=now)
     named = tuple(release for release in candidates if release != after.live)
     how = "replaced" if named else "withdrawn"
     gone = tuple(
@@ -119,6 +122,7 @@ def live_rolled_back(status: UseCaseStatus, *, reason: str, actor: str, now: int
         status,
         version=status.version + 1,
         live=status.previous,
+        live_since=now,
         previous="",
         rollout=rollout,
         ended=(*status.ended, ended),

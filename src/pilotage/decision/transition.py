@@ -162,7 +162,7 @@ def _promoted(status: UseCaseStatus, rollout: RolloutStatus, decision: Decision)
     others = dict.fromkeys((other for other in rollout.remaining if other != release), NOT_CHOSEN)
     rollout = msgspec.structs.replace(rollout, phase=Phase.PROMOTED, out={**rollout.out, **others})
     after = _next(status, decision, allocated(rollout, decision.at))
-    after = msgspec.structs.replace(after, previous=status.live, live=release)
+    after = msgspec.structs.replace(after, previous=status.live, live=release, live_since=decision.at)
     return _ended(after, decision, {release: "promoted", **others})
 
 

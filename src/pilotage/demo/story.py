@@ -43,9 +43,10 @@ class Story:
     async def tell(self, at_least: int) -> bool:
         """Tell it, and go on until so many customers have come; return whether both candidates ended as they should."""
         journey, title = self._journey, self._screen.title
+        self._author = await journey.key("author", "operate")
         self._reviewer = await journey.key("reviewer", "approve")
         title("Concept: the folder is registered, and what exists today, a search over the articles, serves at once")
-        await journey.apply()
+        await journey.apply(self._control, self._author)
         await journey.must_promote()
         title("Proof of concept: candidate and baseline answer the team's own cases, through the gateway")
         await journey.evaluate()
@@ -106,7 +107,7 @@ class Story:
         journey, screen = self._journey, self._screen
         screen.title("A later idea: the file now names assistant-bold, which reads carelessly and writes freely")
         self._folder.nominate_bold()
-        await journey.apply()
+        await journey.apply(self._control, self._author)
         await journey.must_promote()
         await journey.evaluate()
         if not await journey.promote():
@@ -119,7 +120,7 @@ class Story:
             screen.say("    quality_difference = { at_least = -1.0 }   under [gates.staging]", "yellow")
             screen.say("into the file and applies it. The ledger keeps that, too.", "yellow")
             self._folder.loosen_gate()
-            await journey.apply()
+            await journey.apply(self._control, self._author)
             await journey.must_promote()
         await self._stage()
         screen.title("Canary: one customer in a hundred meets the bold candidate")

@@ -108,6 +108,14 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 class Asker(GatewayClient):
     """Sends whole chat bodies, pinned to a release, and reads tool calls out of the answers."""
 
+    async def raw(self, data: bytes) -> None:
+        """Send bytes as they are, such as a body that is no JSON, and do not mind what comes back."""
+        try:
+            async with self._session.post(f"{self.gateway}/v1/chat/completions", data=data) as response:
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError):
+            return
+
     async def send(self, release: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Said:
         """Return what came back; raise Denied or NotFound where it will be so for every request."""
         data = msgspec.json.encode({**body, "model": release})

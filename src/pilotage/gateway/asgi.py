@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
+from pilotage.gateway.exposition import CONTENT_TYPE
 from pilotage.gateway.feedback import Commit, FeedbackDoor
 from pilotage.gateway.flags import PATH as _FLAGS
 from pilotage.gateway.flags import Flags
-from pilotage.gateway.metrics import CONTENT_TYPE, Figures
+from pilotage.gateway.metrics import Figures
+from pilotage.gateway.spans import Spans
 from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import CLIENT_GONE, Signals
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pilotage.gateway.door import Door
+    from pilotage.gateway.exporter import Exporter
     from pilotage.gateway.recorder import Recorder
     from pilotage.store.base import SpoolWriter
     from pilotage.upstream.base import Upstreams
@@ -44,6 +47,7 @@ class Gateway:
         clock: Clock,
         *,
         figures: Figures,
+        exporter: Exporter | None,
         signals: Sequence[Signals] = (),
     ) -> None:
         self._door = door
@@ -51,7 +55,11 @@ class Gateway:
         self._clock = clock
         self._figures = figures
         self._commit = Commit(spool)
-        server = Server(upstreams, recorder, clock, (figures, *signals))
+        self._exporter = exporter
+        spans = Spans(exporter)
+        server = Server(upstreams, recorder, clock, (figures, *((spans,) if exporter else ()), *signals))
+        server.tracing = spans.begin
+        self._cache = server.cache
         self._tally = upstreams.tally
         self._paths: dict[str, dict[str, Handler]] = {
             **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
@@ -138,6 +146,11 @@ class Gateway:
             pilotage_upstream_retries_total=tally.retried,
             pilotage_breakers_opened_total=tally.opened,
             pilotage_breakers_open=tally.open,
+            pilotage_spans_sent_total=self._exporter.sent if self._exporter else 0,
+            pilotage_spans_dropped_total=self._exporter.dropped if self._exporter else 0,
+            pilotage_cache_hits_total=self._cache.hits,
+            pilotage_cache_misses_total=self._cache.misses,
+            pilotage_cache_bytes=self._cache.size,
         )
 
     async def _metrics(self, incoming: Incoming) -> None:

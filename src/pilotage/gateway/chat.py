@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pilotage.gateway.door import Admitted, Door
     from pilotage.serving.serve import Server
+    from pilotage.serving.trace import Trace
 
 
 class Chat:
@@ -40,7 +41,8 @@ class Chat:
                 f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
             )
             raise refused(400, says, code="unsupported_surface", param="model")
-        exposure = self._expose(admitted, received, arrived)
+        trace = self._server.tracing(incoming.header(b"traceparent"), incoming.header(b"tracestate"))
+        exposure = self._expose(admitted, received, arrived, trace)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
@@ -48,7 +50,7 @@ class Chat:
         }
         await self._answer(incoming, exposure, request)
 
-    def _expose(self, admitted: Admitted, received: int, arrived: int) -> Exposure:
+    def _expose(self, admitted: Admitted, received: int, arrived: int, trace: Trace | None) -> Exposure:
         return Exposure(
             id=new_id(self._clock),
             route=admitted.route,
@@ -59,6 +61,7 @@ class Chat:
             key=admitted.key,
             source=admitted.source,
             caller=admitted.caller,
+            trace=trace,
         )
 
     async def _answer(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:
@@ -71,6 +74,8 @@ class Chat:
             return
         if answer.served != exposure.assignment.reference:
             incoming.out |= {"x-pilotage-served": answer.served, "x-pilotage-error": answer.error}
+        if answer.cache:
+            incoming.out["x-pilotage-cache"] = answer.cache
         if isinstance(answer, Whole):
             await incoming.reply(answer.status, answer.body, answer.content_type)
             return

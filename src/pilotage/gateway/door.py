@@ -59,7 +59,7 @@ class Door:
             self._met_at, self._met = table, {}
         presented = incoming.header(b"authorization")
         met = self._met.get(presented)
-        if met is not None and _lives(met, now):
+        if met is not None and access.lives(met, now):
             return met
         scheme, _, secret = presented.partition(" ")
         secret = secret.strip() if scheme.lower() == "bearer" else incoming.header(b"x-api-key")
@@ -68,7 +68,7 @@ class Door:
         key = table.keys.get(access.key_id_of(secret))
         # An unknown key costs a comparison too, so that time does not tell which ids exist.
         known = access.matches(key or _NOBODY, secret)
-        if key is None or not known or not _lives(key, now):
+        if key is None or not known or not access.lives(key, now):
             raise refused(401, "this API key is unknown, revoked or expired", code="invalid_api_key")
         if presented:
             self._met[presented] = key
@@ -170,7 +170,3 @@ class Door:
 
 
 _NOBODY = Key(id="", name="", digest=access.digest(""), roles=(), created=0)
-
-
-def _lives(key: Key, now: int) -> bool:
-    return not key.revoked and not (key.expires and now >= key.expires)

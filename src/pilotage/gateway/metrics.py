@@ -1,37 +1,23 @@
-"""What a worker counts, and the sum over all workers as Prometheus text."""
+"""What a worker counts, in memory that all workers share."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from pilotage.gateway.exposition import Family, text
 from pilotage.serving import conventions as names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pilotage.records import Finished
     from pilotage.serving.outcome import Outcome
-    from pilotage.store.figures import FigureFile, Seen
+    from pilotage.store.figures import FigureFile
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _OVERHEAD = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
 _MODELS = 16
 """Different models that one release's provider may say have answered; what comes on top of them is `other`."""
 _OTHER = "other"
-
-
-class Family(NamedTuple):
-    """`kind` is Prometheus' own, with two sorts of gauge: `gauge` is added up over workers, of `most` the greatest counts."""
-
-    kind: str
-    says: str
-    bounds: tuple[float, ...] = ()
-
-    @property
-    def cells(self) -> int:
-        return len(self.bounds) + 2 if self.bounds else 1
 
 
 def _named(name: str, unit: str = "") -> str:
@@ -70,6 +56,11 @@ FAMILIES = {
     "pilotage_upstream_retries_total": Family("counter", "Requests sent to a provider again."),
     "pilotage_breakers_opened_total": Family("counter", "Times that a release was asked no more."),
     "pilotage_breakers_open": Family("gauge", "Releases that are not asked now, in each worker."),
+    "pilotage_spans_sent_total": Family("counter", "Traced requests that a collector took."),
+    "pilotage_spans_dropped_total": Family("counter", "Traced requests that found no room or no collector."),
+    "pilotage_cache_hits_total": Family("counter", "Requests answered from the cache."),
+    "pilotage_cache_misses_total": Family("counter", "Requests that might have been."),
+    "pilotage_cache_bytes": Family("gauge", "Memory that kept answers take."),
     "pilotage_rollouts_blind": Family("most", "Rollouts whose controller is not heard of."),
 }
 LAYOUT = repr(FAMILIES)
@@ -159,7 +150,7 @@ class Figures:
 
     def text(self) -> bytes:
         """Return the sum over all workers. Reads files, so it blocks."""
-        return text(self._file.all())
+        return text(self._file.all(), FAMILIES)
 
     def _meet(self, outcome: Outcome, model: str, failed: str) -> _Series:
         reference, surface, release = outcome.reference, outcome.surface, outcome.release
@@ -223,47 +214,3 @@ def _labels(*pairs: tuple[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def text(workers: Sequence[Seen]) -> bytes:
-    """Return what the workers counted, added up: a gauge over those that run, anything else over all there were."""
-    sums: dict[str, dict[str, list[float]]] = {name: {} for name in FAMILIES}
-    for worker in workers:
-        for series, counted in worker.series.items():
-            name, _, labels = series.partition("{")
-            family = FAMILIES.get(name)
-            if family is None or len(counted) != family.cells:
-                continue
-            if family.kind in ("gauge", "most") and not worker.alive:
-                continue
-            found = sums[name].setdefault(labels.removesuffix("}"), [0.0] * family.cells)
-            if family.kind == "most":
-                found[0] = max(found[0], counted[0])
-            else:
-                found[:] = [one + more for one, more in zip(found, counted, strict=True)]
-    lines: list[str] = []
-    for name, family in FAMILIES.items():
-        kind = "gauge" if family.kind == "most" else family.kind
-        lines += [f"# HELP {name} {family.says}", f"# TYPE {name} {kind}"]
-        for labels, cells in sorted(sums[name].items()):
-            if any(cells) or not labels:
-                lines += _lines(name, family, labels, cells)
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _lines(name: str, family: Family, labels: str, cells: Sequence[float]) -> list[str]:
-    if not family.bounds:
-        return [f"{name}{{{labels}}} {_number(cells[0])}" if labels else f"{name} {_number(cells[0])}"]
-    lines, total = [], 0.0
-    for bound, count in zip((*map(_number, family.bounds), "+Inf"), cells, strict=False):
-        total += count
-        lines.append(f'{name}_bucket{{{labels},le="{bound}"}} {_number(total)}')
-    return [
-        *lines,
-        f"{name}_sum{{{labels}}} {_number(cells[-1])}",
-        f"{name}_count{{{labels}}} {_number(total)}",
-    ]
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else f"{value:.9g}"

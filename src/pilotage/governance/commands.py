@@ -10,7 +10,20 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.errors import Denied, WrongCall
-from pilotage.governance import analysis, approvals, evidence, history, keys, overview, promotion, registration, replay
+from pilotage.governance import (
+    alarms,
+    analysis,
+    approvals,
+    evidence,
+    history,
+    keys,
+    overview,
+    policy,
+    promotion,
+    registration,
+    replay,
+    watching,
+)
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
 
@@ -37,6 +50,7 @@ class Command(NamedTuple):
 
 OPERATE = (Role.OPERATE,)
 READ = overview.READERS
+APPROVE = (Role.APPROVE,)
 ADMIN = (Role.ADMIN,)
 
 COMMANDS: dict[str, Command] = {
@@ -44,11 +58,20 @@ COMMANDS: dict[str, Command] = {
     "status": Command(overview.status, READ, overview.Status, Reach.OWN),
     "analysis": Command(analysis.analysis, READ, analysis.Analysis),
     "promote": Command(promotion.promote, OPERATE, promotion.Promote),
-    "approve": Command(approvals.approve, (Role.APPROVE,), approvals.Approve),
+    "approve": Command(approvals.approve, APPROVE, approvals.Approve),
+    "withdraw": Command(approvals.withdraw, APPROVE, approvals.Withdraw),
+    "waive": Command(approvals.waive, APPROVE, approvals.Waive),
+    "policy_apply": Command(policy.policy_apply, ADMIN, policy.PolicyApply, Reach.WORKSPACE),
+    "policy_show": Command(policy.policy_show, READ, policy.PolicyShow, Reach.OWN),
     "pause": Command(promotion.pause, OPERATE, promotion.Because),
     "resume": Command(promotion.resume, OPERATE, promotion.Because),
     "rollback": Command(promotion.rollback, OPERATE, promotion.Because),
     "retire": Command(promotion.retire, OPERATE, promotion.Because),
+    "watch_record": Command(watching.watch_record, OPERATE, watching.WatchRecord),
+    "alarms": Command(alarms.alarms, READ, alarms.Alarms, Reach.OWN),
+    "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
+    "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
+    "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
     "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
     "evidence": Command(evidence.evidence, READ, evidence.Evidence),
     "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pilotage.access import Actor, Role
     from pilotage.clock import Clock
-    from pilotage.store.base import Store
+    from pilotage.store.base import Store, Transaction
 
 
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
@@ -32,6 +32,16 @@ class Context:
     store: Store
     clock: Clock
     environment: Callable[[str], str] = _nothing_set
+
+
+def moment(context: Context, tx: Transaction) -> int:
+    """Return the time that decisions are made at: the clock's, and never before the newest entry of the ledger.
+
+    So a clock that is set back brings nothing to life again that has ended.
+    """
+    newest = next(iter(tx.ledger.read(newest=1)), None)
+    now = context.clock.now()
+    return now if newest is None else max(now, newest.at)
 
 
 def require(actor: Actor, roles: tuple[Role, ...], use_case: str = "") -> None:

@@ -20,16 +20,22 @@ UseCaseName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
 class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never."""
+    """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never.
+
+    `person` is who answers for what is done with it: whoever makes it, unless given.
+    """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1)]
     use_cases: tuple[UseCaseName, ...] = ()
     expires: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    person: Annotated[str, msgspec.Meta(pattern=r"^([a-z][a-z0-9_.-]{0,62})?$")] = ""
 
 
 class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    """`ended`: those as well that were revoked or have expired."""
+
+    ended: bool = False
 
 
 class KeysRevoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +56,8 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
         created=now,
         use_cases=tuple(dict.fromkeys(arguments.use_cases)),
         expires=arguments.expires,
+        person=arguments.person or actor.who,
+        makers=_makers(actor, arguments.person),
     )
     with context.store.write() as tx:
         tx.keys.put(key)
@@ -59,9 +67,17 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
     return {**detail, "secret": secret, "ledger": entry.seq}
 
 
-def keys_list(context: Context, _: Actor, __: KeysList) -> dict[str, Any]:
+def _makers(actor: Actor, person: str) -> tuple[str, ...]:
+    """Return through whose hands a new key comes: one's own second key through the same as the first."""
+    if person in ("", actor.who):
+        return actor.makers
+    return tuple(dict.fromkeys((*actor.makers, actor.who)))
+
+
+def keys_list(context: Context, _: Actor, arguments: KeysList) -> dict[str, Any]:
+    now = context.clock.now()
     with context.store.read() as tx:
-        return {"keys": [shown(key) for key in tx.keys.all()]}
+        return {"keys": [shown(key) for key in tx.keys.all() if arguments.ended or access.lives(key, now)]}
 
 
 def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[str, Any]:
@@ -91,4 +107,6 @@ def shown(key: Key) -> dict[str, Any]:
         "created": key.created,
         "expires": key.expires,
         "revoked": key.revoked,
+        "person": key.person,
+        "makers": list(key.makers),
     }

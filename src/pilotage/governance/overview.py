@@ -9,9 +9,10 @@ import msgspec
 from pilotage.access import Role
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import standing
-from pilotage.governance.context import Text, require
+from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
+from pilotage.governance.watching import watch_of
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -29,8 +30,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def status(context: Context, actor: Actor, arguments: Status) -> dict[str, Any]:
-    now = context.clock.now()
     with context.store.read() as tx:
+        now = moment(context, tx)
         if arguments.use_case:
             require(actor, READERS, arguments.use_case)
             names = [arguments.use_case]
@@ -52,6 +53,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "stage": str(status.stage),
         "stage_since": status.stage_since,
         "live": status.live,
+        "live_since": status.live_since,
         "candidate": status.candidate,
         "rivals": list(status.rivals),
         "previous": status.previous,
@@ -59,6 +61,8 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "retired": status.retired,
         "rollout": _rollout(tx, stands),
         "gate": door.as_json() if door else None,
+        "alarms": [msgspec.structs.asdict(alarm) for alarm in tx.alarms.of(status.use_case, open_only=True)],
+        "watch": watch_of(tx, status, spec),
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
         "version": status.version,
     }

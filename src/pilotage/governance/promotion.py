@@ -12,7 +12,8 @@ from pilotage.decision.gate import gate, next_stage
 from pilotage.decision.transition import follow
 from pilotage.errors import GateClosed, Refused
 from pilotage.governance import standing
-from pilotage.governance.context import Text
+from pilotage.governance.context import Text, moment
+from pilotage.governance.organisation import rules_of
 from pilotage.governance.progress import progress
 from pilotage.status import Action, Decision, Stage
 
@@ -51,6 +52,7 @@ def gate_of(tx: Transaction, stands: Standing, now: int) -> Gate | None:
         approvals=[given for given in tx.approvals.of(status.use_case) if given.release in status.candidates],
         now=now,
         readings=shown.readings if shown else None,
+        rules=rules_of(tx, stands.registered, stands.spec),
     )
 
 
@@ -59,8 +61,8 @@ def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any
 
     Into production goes one candidate alone, the best for which the gate is open; its rivals then end as not chosen.
     """
-    now = context.clock.now()
     with context.store.read() if arguments.dry_run else context.store.write() as tx:
+        now = moment(context, tx)
         stands = standing.standing(tx, arguments.use_case, serving=True)
         status, spec = stands.status, stands.spec
         door = gate_of(tx, stands, now)
@@ -118,8 +120,8 @@ def resume(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]
 
 def rollback(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
     """End a rollout with everybody on its baseline; without one, serve the release that was live before."""
-    now = context.clock.now()
     with context.store.write() as tx:
+        now = moment(context, tx)
         status = standing.standing(tx, arguments.use_case, serving=True).status
         if moves.rolling_out(status):
             return _follow(context, tx, actor, arguments, Action.ROLL_BACK)
@@ -132,8 +134,8 @@ def rollback(context: Context, actor: Actor, arguments: Because) -> dict[str, An
 
 def retire(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]:
     """Stop serving a use case for good; what happened stays on record."""
-    now = context.clock.now()
     with context.store.write() as tx:
+        now = moment(context, tx)
         status = standing.standing(tx, arguments.use_case).status
         reason = arguments.reason or f"retire by {actor.id}"
         after = moves.retired(status, reason=reason, now=now)
@@ -148,7 +150,7 @@ def retire(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]
 
 def _follow(context: Context, tx: Transaction, actor: Actor, arguments: Because, action: Action) -> dict[str, Any]:
     """Do by hand what the controller could decide."""
-    now = context.clock.now()
+    now = moment(context, tx)
     status = standing.standing(tx, arguments.use_case, serving=True).status
     reason = arguments.reason or f"{action.value.replace('_', ' ')} by {actor.id}"
     shown = progress(tx, status.rollout) if action is Action.RESUME and status.rollout is not None else None

@@ -13,8 +13,9 @@ from pilotage.access import Role
 from pilotage.decision import moves
 from pilotage.errors import Conflict, Refused, WrongCall
 from pilotage.governance import standing
-from pilotage.governance.context import require
+from pilotage.governance.context import moment, require
 from pilotage.governance.ledger import canonical, fingerprint
+from pilotage.governance.organisation import organisation_of, refuse_breaches, rules_at
 from pilotage.spec import snapshot
 from pilotage.spec.folder import FILE, Folder
 from pilotage.spec.load import load
@@ -49,14 +50,18 @@ class _New(msgspec.Struct, frozen=True):
 
 
 def apply(context: Context, actor: Actor, arguments: Apply) -> dict[str, Any]:
-    """Register a folder, or what changed in it. Faults, and changes that a running rollout forbids, change nothing."""
+    """Register a folder, or what changed in it.
+
+    Faults, rules that it breaks, and changes that a running rollout forbids, change nothing.
+    """
     folder = Folder({path: _decoded(path, text) for path, text in arguments.files.items()})
     spec = load(folder)
     require(actor, (Role.OPERATE,), spec.name)
-    now = context.clock.now()
     contents = snapshot.files(spec, folder)
     releases = snapshot.releases(spec, folder, context.environment)
     with context.store.write() as tx:
+        refuse_breaches(organisation_of(tx), spec, releases, folder, rules_at(tx))
+        now = moment(context, tx)
         files = {path: tx.blobs.put(data) for path, data in contents.items()}
         registered = Registered(
             name=spec.name,

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.decision.observation import Observation
+from pilotage.decision.rules import NO_RULES
 from pilotage.decision.transition import decide, worth_recording
 from pilotage.governance import batches
+from pilotage.governance.context import moment
 from pilotage.governance.decisions import Seen, record_decision
+from pilotage.governance.organisation import rules_of
 from pilotage.governance.progress import standing_of
 from pilotage.rollout import tally as tallies
 from pilotage.rollout.running import Running
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from pilotage.decision.batch import Batch
     from pilotage.governance.batches import Link
     from pilotage.governance.context import Context
-    from pilotage.rollout.mandate import Mandate
+    from pilotage.governance.mandate import Mandate
     from pilotage.rollout.running import Rolling
     from pilotage.rollout.tally import Tally
     from pilotage.status import Decision
@@ -111,8 +114,8 @@ class Controller:
         It is a heartbeat once it came to its end: a decision that could not be written down moved nobody. Raise Conflict,
         with nothing written, where somebody else has the mandate now.
         """
-        now = self._context.clock.now()
         with self._context.store.read() as tx:
+            now = moment(self._context, tx)
             rolling = self._running.read(tx).get(use_case)
             if rolling is None or not self._observer.follows(use_case, rolling.rollout.id):
                 return None
@@ -120,9 +123,11 @@ class Controller:
             candidates = rolling.rollout.candidates
             approvals = [given for given in tx.approvals.of(use_case) if given.release in candidates]
             evidence = [fact for fact in tx.evidence.of(use_case) if fact.release in candidates]
+            registered = tx.use_cases.get(use_case)
+            rules = rules_of(tx, registered, rolling.spec) if registered is not None else NO_RULES
         lag = self._lag()
         watched_until = time.monotonic_ns() // 1000 - lag
-        observation = Observation(rollout=rolling.rollout.id, at=now, lag=lag, lost=self._lost())
+        observation = Observation(rollout=rolling.rollout.id, at=now, lag=lag, lost=self._lost(), rules=rules)
         if course.taken is None:
             course.taken = self._observer.batch(use_case, now)
         tally, batch = course.tally, None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pilotage.counting.course import Followed
+from pilotage.counting.watched import watched
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance.standing import spec_of
+from pilotage.rollout.tally import frontier
 
 if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
@@ -39,3 +42,10 @@ class Running:
                 known = self._specs[name] = (registered.at, spec_of(registered))
             found[name] = Rolling(known[1], status, rollout)
         return found
+
+    def followed(self, tx: Transaction) -> dict[str, Followed]:
+        """Return what is to be counted, by use case."""
+        return {name: Followed(one.rollout, watched(one.spec), {}) for name, one in self.read(tx).items()}
+
+    def frontier(self, tx: Transaction, rollout: str) -> dict[str, int]:
+        return frontier(tx, rollout)

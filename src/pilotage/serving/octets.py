@@ -23,6 +23,7 @@ class OctetStream:
     """
 
     status = 200
+    cache = ""
 
     def __init__(self, answer: Answer, outcome: Outcome, reference: str) -> None:
         self._answer = answer

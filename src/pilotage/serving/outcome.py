@@ -11,6 +11,7 @@ from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, Started
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
+from pilotage.serving.trace import Hop, Trace
 from pilotage.spec.route import Route
 from pilotage.store.base import PlainText
 
@@ -43,7 +44,7 @@ class Signals(Protocol):
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
 
-    `arrived` is when its last byte was there, by the same clock.
+    `arrived` is when its last byte was there, by the same clock. `copy_of` is the live inference that shadow traffic copies.
     """
 
     id: str
@@ -55,6 +56,8 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     source: str = "live"
     caller: str = ""
+    trace: Trace | None = None
+    copy_of: str = ""
 
 
 class Outcome:
@@ -68,6 +71,8 @@ class Outcome:
         self.overhead = 0
         """Nanoseconds from the request's arrival to the beginning of its answer, less those that providers took."""
         self._exposure = exposure
+        self.hops: list[Hop] = []
+        """The releases that were asked, where this request is traced."""
         self._request = request
         self._recorder = recorder
         self._clock = clock
@@ -109,8 +114,17 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                copy_of=exposure.copy_of,
             )
         )
+
+    @property
+    def exposure(self) -> Exposure:
+        return self._exposure
+
+    @property
+    def request(self) -> Request:
+        return self._request
 
     @property
     def surface(self) -> str:
@@ -126,11 +140,32 @@ class Outcome:
         return self._served or self._exposure.assignment.reference
 
     @property
+    def assigned(self) -> str:
+        return self._exposure.assignment.reference
+
+    @property
+    def model(self) -> str:
+        """Return the model that the provider says has answered."""
+        return self._model
+
+    @property
+    def reply(self) -> str:
+        """Return the answer's text, where texts are kept."""
+        return "".join(self._reply)
+
+    @property
     def release(self) -> Release:
         return self._release or self._exposure.assignment.release
 
     def attempt(self) -> None:
         self._attempts += 1
+
+    def hop(self, reference: str, release: Release) -> Hop | None:
+        """Note that a release is being asked; None where nobody traces."""
+        if self._exposure.trace is None:
+            return None
+        self.hops.append(Hop(reference, release))
+        return self.hops[-1]
 
     def asking(self) -> None:
         """Note that from now on a provider is waited for, until `heard`."""

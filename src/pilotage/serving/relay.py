@@ -20,6 +20,10 @@ class Relay(Protocol):
     last: bool
 
     @property
+    def cache(self) -> str:
+        """Return `hit` or `miss` where answers are kept, else an empty string."""
+
+    @property
     def status(self) -> int: ...
     @property
     def content_type(self) -> str: ...

@@ -64,6 +64,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """Return what was asked as people read it, for retained texts."""
         return ""
 
+    @property
+    def everything(self) -> dict[str, Any]:
+        """Return all fields that were sent, those too that only one protocol knows."""
+        return self.body
+
     def outgoing(self, release: Release) -> dict[str, Any]:
         """Return what goes to the release's provider, in its own names; the variant's fixed parameters win."""
         address, fixed = release.upstream, release.parameters

@@ -9,20 +9,26 @@ import traceback
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
+from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
 from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
+from pilotage.serving.trace import parse
 from pilotage.upstream.complaints import Complaints
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pilotage.clock import Clock
+    from pilotage.serving.cache import Kept, Place
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
+    from pilotage.serving.trace import Hop, Trace
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Answer, Upstreams
 
@@ -40,6 +46,7 @@ class Whole(NamedTuple):
     content_type: str
     body: bytes
     error: str
+    cache: str = ""
 
 
 class Server:
@@ -50,6 +57,9 @@ class Server:
         self._clock = clock
         self._tally = upstreams.tally
         self._breakers = Breakers(time.monotonic, self._tally)
+        self.cache = Cache()
+        self.tracing: Callable[[str, str], Trace | None] = parse
+        """Gives a request's place in a trace, by its `traceparent` and `tracestate`; None where it is in none."""
         self._complaints = Complaints()
         self._chance = Random()  # noqa: S311 - it spreads pauses, and guards nothing
 
@@ -59,6 +69,9 @@ class Server:
         Raises the assigned release's UpstreamError where none does, and RequestError where a filter refuses. Cancelling
         it cancels the upstream call.
         """
+        place = self.cache.place(exposure, request)
+        if place is not None and (kept := self.cache.look(place)) is not None:
+            return self._again(exposure, request, kept)
         chain = _chain(exposure, request)
         outcome = Outcome(exposure, request, self._recorder, self._clock, self._signals)
         outcome.start([release for _, release in chain])
@@ -67,7 +80,7 @@ class Server:
             for reference, release in chain:
                 answer = await self._asked(exposure, request, outcome, reference, release)
                 if not isinstance(answer, UpstreamError):
-                    return answer
+                    return answer if place is None else _kept(answer, place, outcome)
                 self._complaints.say(reference, answer.kind, f"{answer.message} {answer.hint}".strip())
                 outcome.failed(reference, answer.kind)
                 first = first or answer
@@ -83,12 +96,30 @@ class Server:
         outcome.finish(first.status)
         raise first
 
+    def _again(self, exposure: Exposure, request: Request, kept: Kept) -> Whole | Relay:
+        """Return an answer that was given before. It counts for the assigned release, at no cost."""
+        hit = msgspec.structs.replace(exposure, source="cache")
+        outcome = Outcome(hit, request, self._recorder, self._clock, self._signals)
+        outcome.start([])
+        if kept.model:
+            outcome.named(kept.model)
+        outcome.ended(kept.finish_reason)
+        outcome.say(kept.text)
+        outcome.answering(exposure.assignment.reference, exposure.assignment.release)
+        if request.stream:
+            return Replayed(kept, outcome)
+        outcome.finish(200)
+        return Whole(outcome.assigned, 200, kept.content_type, kept.pieces[0], "", "hit")
+
     async def _asked(
         self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
     ) -> Whole | Relay | UpstreamError:
         """Return a release's answer, or the fault of the last attempt to get one."""
+        if reference in exposure.route.barred:
+            return UpstreamError("barred", exposure.route.barred[reference], status=403)
         tried = 0
         fault: UpstreamError | None = None
+        hop = outcome.hop(reference, release)
         while True:
             kind: str | None = None
             breaker = None
@@ -96,15 +127,17 @@ class Server:
                 breaker = self._breakers.check(reference, release.upstream)
                 outcome.attempt()
                 tried += 1
-                answer = await self._answer(exposure, request, outcome, reference, release)
+                answer = await self._answer(exposure, request, outcome, reference, release, hop=hop)
                 kind = ""
             except UpstreamError as raised:
                 if raised.kind == "open" and fault is not None:
                     # The last attempt opened it; what that attempt met with is what there is to say.
-                    return fault
+                    break
                 # What the provider refuses says that it answers.
                 fault, kind = raised, raised.kind if raised.status >= 500 else ""
-            except RequestError:
+            except RequestError as refusal:
+                if hop is not None:
+                    hop.end(refusal.error_code)
                 raise
             except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
                 # Its text may repeat what the caller wrote; its kind and place do not.
@@ -120,15 +153,25 @@ class Server:
                 self._breakers.told(reference, breaker, kind)
             wait = pause(fault, tried, release.upstream, self._chance)
             if wait is None:
-                return fault
+                break
             self._tally.retried += 1
             log.debug("%s failed (%s): it is asked again in %.2f s", reference, fault.kind, wait)
             outcome.asking()
             await asyncio.sleep(wait)
             outcome.heard()
+        if hop is not None:
+            hop.end(fault.kind)
+        return fault
 
     async def _answer(
-        self, exposure: Exposure, request: Request, outcome: Outcome, reference: str, release: Release
+        self,
+        exposure: Exposure,
+        request: Request,
+        outcome: Outcome,
+        reference: str,
+        release: Release,
+        *,
+        hop: Hop | None,
     ) -> Whole | Relay:
         filtering = None
         if release.filters:
@@ -136,6 +179,8 @@ class Server:
             outcome.passes(filtering.hits)
             request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        if hop is not None and exposure.trace is not None:
+            call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
         answer = await self._upstreams.of(release).send(call)
         if filtering is not None:
@@ -158,8 +203,17 @@ class Server:
             if not handed_on:
                 await answer.close()
         outcome.answering(reference, release)
+        if hop is not None:
+            hop.end("")
         outcome.finish(answer.status)
         return Whole(reference, answer.status, content_type, body, outcome.error)
+
+
+def _kept(answer: Whole | Relay, place: Place, outcome: Outcome) -> Whole | Relay:
+    if not isinstance(answer, Whole):
+        return Keeping(answer, place, outcome)
+    place.keep((answer.body,), answer.content_type, outcome)
+    return answer._replace(cache="miss")
 
 
 def answers(release: Release, request: Request) -> bool:

@@ -56,6 +56,7 @@ class EventStream:
     """
 
     status = 200
+    cache = ""
     content_type = f"{CONTENT_TYPE}; charset=utf-8"
 
     def __init__(self, answer: Answer, outcome: Outcome, reference: str, form: Form) -> None:

@@ -32,8 +32,10 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _fallbacks(variants)
     yield from _filters(tables, variants)
     yield from _upstreams(tables, variants)
+    yield from _caches(tables, variants)
     yield from _metrics(tables)
     yield from _unprovable(tables)
+    yield from _shadow(tables, variants)
     yield from _secrets((), tables)
 
 
@@ -196,6 +198,18 @@ def _served(upstream: str, variant: Mapping[str, Any], *, modelled: bool) -> Ite
             yield key, f".{key} has no effect with upstream '{upstream}'{hint}: remove it"
 
 
+def _caches(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    clean = _table(tables, "data").get("personal_data") is False
+    for name, variant in variants.items():
+        cache = variant.get("cache") if isinstance(variant, dict) else None
+        if isinstance(cache, dict) and cache.get("shared") is True and not clean:
+            says = "shared = true gives one unit what another was answered, which may be about that other person"
+            yield (
+                ("variants", name, "cache", "shared"),
+                f"{says}; remove it, or say in [data] that personal_data = false",
+            )
+
+
 def _metrics(tables: Mapping[str, Any]) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for role in _ROLES:
@@ -233,6 +247,28 @@ def _proof_demanded(tables: Mapping[str, Any]) -> bool:
         return any("prove" in step.demands for step in Rollout().steps)
     demands = [step.get("demands") for step in steps if isinstance(step, dict)]
     return any("prove" in demand for demand in demands if isinstance(demand, list))
+
+
+def _shadow(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    """What shadow traffic costs can be capped only where there is a cap, and a price of each who gets copies."""
+    staging = _table(tables, "staging")
+    if not staging.get("shadow"):
+        return
+    if "shadow_a_day" not in staging:
+        says = "shadow copies requests, which costs money, and nothing caps it"
+        yield ("staging", "shadow"), f"{says}; write the most that a day may cost, such as shadow_a_day = 2.0"
+    for name in _candidates(tables):
+        variant = variants.get(name)
+        if isinstance(variant, dict) and variant.get("upstream") != "search" and "price" not in variant:
+            says = f"variants.{name} gets shadow traffic and has no price, so what that costs cannot be capped"
+            yield ("variants", name), f"{says}; write price = {{ input = 0.5, output = 1.5 }} (0 where it is free)"
+
+
+def _candidates(tables: Mapping[str, Any]) -> Iterator[str]:
+    rivals = tables.get("rivals")
+    for name in (tables.get("candidate"), *(rivals if isinstance(rivals, list) else ())):
+        if isinstance(name, str):
+            yield name
 
 
 def _secrets(path: KeyPath, value: Any) -> Iterator[Finding]:

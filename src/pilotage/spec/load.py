@@ -48,7 +48,7 @@ def load(folder: Folder) -> UseCase:
     try:
         tables = parse(data)
     except ValueError as error:
-        raise FaultyFile([str(_unparsable(data, error))]) from None
+        raise FaultyFile([str(unparsable(data, error))]) from None
     where = Positions(data.decode("utf-8-sig"))
     faults = set(_file_faults(folder, tables, where))
     for path, says in incoherences(tables):
@@ -67,10 +67,11 @@ def load(folder: Folder) -> UseCase:
     return use_case
 
 
-def _unparsable(data: bytes, error: ValueError) -> Fault:
+def unparsable(data: bytes, error: ValueError, file: str = FILE) -> Fault:
+    """Return the fault of a file that is not TOML."""
     if isinstance(error, UnicodeDecodeError):
         line = data.count(b"\n", 0, error.start) + 1
-        return Fault(0, FILE, line, "is not UTF-8 text; save the file as UTF-8")
+        return Fault(0, file, line, "is not UTF-8 text; save the file as UTF-8")
     message = str(error)
     if "at end of document" in message:
         line, column = data.count(b"\n") + 1, ""
@@ -81,10 +82,10 @@ def _unparsable(data: bytes, error: ValueError) -> Fault:
         column = f" at column {found[2]}" if found and found[2] else ""
         message = _AT_LINE.sub("", message)
     if not isinstance(error, tomllib.TOMLDecodeError):
-        return Fault(0, FILE, line, message)
+        return Fault(0, file, line, message)
     hint = next((f"; {hint}" for words, hint in _TOML_HINTS if words in message), "")
     # Names that the message repeats may be long.
-    return Fault(0, FILE, line, f"is not TOML{column}: {message[:1].lower()}{message[1:200]}{hint}")
+    return Fault(0, file, line, f"is not TOML{column}: {message[:1].lower()}{message[1:200]}{hint}")
 
 
 def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> Iterator[Fault]:

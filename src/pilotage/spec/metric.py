@@ -80,6 +80,11 @@ class Metric(Strict):
     leave such units out: silence = 'none'."""
     limit: Duration | None = None
     """For source 'slow': slower than this counts as 1."""
+    objective: str = ""
+    """Which of the organisation's objectives it serves, by its name in organisation.toml."""
+    on_alarm: Literal["notify", "hold", "rollback"] = "notify"
+    """What happens when it has got worse since its release: people are told (notify), a rollout under way is paused too
+    (hold), or the release that was live before serves again (rollback)."""
     worth: Annotated[float, Field(ge=0)] | None = None
     """What one unit that reaches this goal is worth, in the budget's currency."""
 

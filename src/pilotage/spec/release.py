@@ -44,6 +44,15 @@ class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     wait_timeout: int = 5_000_000
 
 
+class CacheRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which answers are given again; `ttl` in microseconds."""
+
+    ttl: int
+    shared: bool = False
+    tools: bool = False
+    megabytes: int = 16
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What serves. `prompt` is the template's text; `knowledge` pairs of (file name, SHA-256 of its bytes) in the store.
 
@@ -61,6 +70,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filters: tuple[FilterRule, ...] = ()
     input_price: int | None = None
     output_price: int | None = None
+    cache: CacheRules | None = None
 
     @property
     def digest(self) -> str:

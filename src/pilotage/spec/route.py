@@ -40,7 +40,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The split of one rollout: `share` of units, in millionths, get a candidate.
 
     `rivals` are the candidates beside the first: each owns an equal part of all positions, and has `share` of that. In the
-    part of one that is `out`, everybody gets the baseline.
+    part of one that is `out`, everybody gets the baseline. Where the rollout is `over`, some keep what served before it, to be
+    compared with, and nobody need watch it for that.
     """
 
     rollout: str
@@ -51,6 +52,19 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int
     rivals: tuple[str, ...] = ()
     out: tuple[str, ...] = ()
+    over: bool = False
+
+
+class ShadowPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which live requests are copied: `share` in millionths, each to one of `releases`, a worker at most `at_once` at a time.
+
+    All workers together spend at most `a_day` on them (millionths of the currency).
+    """
+
+    releases: tuple[str, ...]
+    share: int
+    a_day: int
+    at_once: int = 4
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,7 +72,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `releases` holds every release that may be asked for: live, all sides of a rollout, their fallbacks, and all
     others of the use case, for pinning. `currency` is what prices are in. When the controller has not been heard of for
-    `blind_after` (microseconds of real time), the rollout's units get the baseline.
+    `blind_after` (microseconds of real time), the rollout's units get the baseline. `barred` says by release why the
+    organisation's rules let nothing be sent to it.
     """
 
     use_case: str
@@ -68,7 +83,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: dict[str, MetricDoor]
     allocation: Allocation | None = None
     blind_after: int = 60_000_000
+    barred: dict[str, str] = {}
     retention: str = "none"
     retain_for: int = 30
     currency: str = "EUR"
     retired: bool = False
+    shadow: ShadowPlan | None = None

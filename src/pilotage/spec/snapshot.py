@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pilotage.spec.address import address, built_in
 from pilotage.spec.folder import FILE, Folder, named
 from pilotage.spec.pattern import normal
-from pilotage.spec.release import Release
+from pilotage.spec.release import CacheRules, Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,4 +79,5 @@ def _release(
         filters=tuple(use_case.filters[one].rule(one) for one in variant.filters),
         input_price=None if price is None else round(price.input * _MILLION),
         output_price=None if price is None else round(price.output * _MILLION),
+        cache=None if variant.cache is None else CacheRules(**variant.cache.model_dump()),
     )

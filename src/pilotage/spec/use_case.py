@@ -9,11 +9,14 @@ from typing import Annotated, Literal, Self
 import pydantic
 from pydantic import Field, model_validator
 
+from pilotage.spec.assessment import Assessment, Risk
 from pilotage.spec.filter import Filter
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
+from pilotage.spec.quantity import Duration
 from pilotage.spec.rollout import Rollout
 from pilotage.spec.variant import Name, Upstream, Variant
+from pilotage.spec.watch import Watch
 
 BUILT_IN_UPSTREAMS = ("search", "openai")
 
@@ -81,10 +84,18 @@ class Data(Strict):
     """Why they may be used."""
     personal_data: bool | None = None
     """Whether requests may hold personal data."""
+    classes: Lines = ()
+    """Classes of data in requests, as the organisation names them; `personal_data = true` always adds 'personal'."""
     retention: Literal["none", "redacted", "full"] = "none"
     """Which texts of requests and replies are kept: none, with personal data redacted, or all. Always encrypted."""
     retain_for: Annotated[int, Field(ge=1, le=3650)] = 30
     """Days that texts are kept."""
+
+    @property
+    def handled(self) -> tuple[str, ...]:
+        """Return the classes of data that requests may hold, each once."""
+        own = ("personal",) if self.personal_data else ()
+        return tuple(dict.fromkeys((*own, *self.classes)))
 
 
 class Evaluation(Strict):
@@ -92,8 +103,21 @@ class Evaluation(Strict):
 
     cases: Lines = ()
     """JSONL files, as glob patterns relative to this file."""
+    counts_for: Duration = 90 * 86_400_000_000
+    """How long evidence counts; what is older is missing. An organisation may set less."""
     max_cases: Annotated[int, Field(ge=1)] | None = None
     """Evaluate at most this many, taken evenly."""
+
+
+class Staging(Strict):
+    """What a candidate meets before any user meets it."""
+
+    shadow: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """The share of live requests, in percent, that are copied to a candidate in staging. Nobody gets the copies' answers."""
+    shadow_a_day: Annotated[float, Field(gt=0)] | None = None
+    """The most that one day's copies may cost, over all workers. Shadow traffic needs it, and prices of its candidates."""
+    shadow_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    """Copies that one worker may have under way."""
 
 
 class UseCase(Strict):
@@ -105,10 +129,20 @@ class UseCase(Strict):
     """Who answers for it."""
     objective: str = ""
     """What the business gets when it works."""
+    purpose: str = ""
+    """What it is for, in a sentence for those whom it affects."""
+    affected: Lines = ()
+    """Who is affected by what it says: customers, applicants, staff."""
     unit: Literal["user", "account", "conversation"] = "user"
     """What is assigned and counted."""
     tier: Literal["minimal", "limited", "high"] = "limited"
     """The risk tier; gates ask for more as it rises."""
+    assessment: Assessment | None = None
+    """The questionnaire behind the tier."""
+    risks: dict[Name, Risk] = Field(default_factory=dict)
+    """The risk register."""
+    risk_appetite: Annotated[int, Field(ge=1, le=25)] = 6
+    """The highest level of a risk (likelihood times impact) that may stand untreated."""
     status_quo: Name | None = None
     """The variant that stands for what exists today, and serves until something better is proven."""
     candidate: Name | None = None
@@ -138,10 +172,14 @@ class UseCase(Strict):
     """The ways to serve it, by name."""
     evaluation: Evaluation = Evaluation()
     """The team's own cases."""
+    staging: Staging = Staging()
+    """Shadow traffic for a candidate in staging."""
     gates: Gates = Gates()
     """What each stage demands beyond its defaults."""
     rollout: Rollout = Rollout()
     """How a candidate reaches users."""
+    watch: Watch = Watch()
+    """How what serves is watched for getting worse."""
     approvals: Approvals = Approvals()
     """How many people must say yes."""
 

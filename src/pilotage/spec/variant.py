@@ -115,6 +115,19 @@ class Price(Strict):
     """A million tokens of the answer."""
 
 
+class Cache(Strict):
+    """Answers given again to exactly the same request, without asking the provider. Only chats, responses and embeddings."""
+
+    ttl: Annotated[Duration, Field(gt=0, le=86_400_000_000)]
+    """For how long an answer may be given again; a day at most."""
+    shared: bool = False
+    """Whether one unit may get what another was answered; else each has its own, and requests without a unit none."""
+    tools: bool = False
+    """Whether requests that offer tools count too, so that a call is made again that was made before."""
+    megabytes: Annotated[int, Field(ge=1, le=1024)] = 16
+    """The most memory that it takes in each worker; what was not asked for the longest goes first."""
+
+
 class Variant(Strict):
     """One way to serve: a model with its prompt and parameters, or search over the knowledge files."""
 
@@ -134,6 +147,8 @@ class Variant(Strict):
     """Filters that its requests and answers pass through, in this order: names from [filters]."""
     price: Price | None = None
     """What tokens cost; without it the cost is not measured."""
+    cache: Cache | None = None
+    """Give the same answer to the same question, for a while; off where this table is not there."""
 
     @model_validator(mode="after")
     def _sendable(self) -> Self:

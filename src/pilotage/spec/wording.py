@@ -46,18 +46,21 @@ _BOUNDS = {
 }
 
 
-def explain(error: ErrorDetails) -> Iterator[tuple[KeyPath, str]]:
-    """Yield (key path, sentence) for one of pydantic's errors: one, or several where a table is at odds with itself."""
+def explain(error: ErrorDetails, root: type[BaseModel] = UseCase) -> Iterator[tuple[KeyPath, str]]:
+    """Yield (key path, sentence) for one of pydantic's errors: one, or several where a table is at odds with itself.
+
+    `root` is the model of the whole file.
+    """
     path = tuple(part for part in error["loc"] if part != "[key]")
     kind, context = error["type"], error.get("ctx", {})
     name = dotted(path)
     given = shown(error["input"])
     if kind == "missing":
-        yield path, _missing(path)
+        yield path, _missing(path, root)
     elif kind == "extra_forbidden":
         request = len(path) == 3 and path[0] == "variants"
         hint = "; request fields such as temperature stand in its parameters" if request else ""
-        yield path, f"unknown key '{name}'{meant(str(path[-1]), _known(path[:-1]))}{hint}"
+        yield path, f"unknown key '{name}'{meant(str(path[-1]), _known(path[:-1], root))}{hint}"
     elif kind == "literal_error":
         expected = str(context.get("expected", ""))
         yield path, f"{name} = {given} is not one of {expected}"
@@ -90,8 +93,8 @@ def dotted(path: KeyPath) -> str:
     return text or "usecase.toml"
 
 
-def _missing(path: KeyPath) -> str:
-    model, key = _model(path[:-1]), str(path[-1])
+def _missing(path: KeyPath, root: type[BaseModel]) -> str:
+    model, key = _model(path[:-1], root), str(path[-1])
     field = model.model_fields.get(key) if model else None
     meaning = (field.description or "").split(". ")[0].rstrip(".") if field else ""
     around = f" in [{dotted(path[:-1])}]" if path[1:] else ""
@@ -109,14 +112,14 @@ def _pattern(name: str, given: str, pattern: str) -> str:
     return f"{name}: {given} is not a name here; {_NAMES}"
 
 
-def _known(path: KeyPath) -> list[str]:
-    model = _model(path)
+def _known(path: KeyPath, root: type[BaseModel]) -> list[str]:
+    model = _model(path, root)
     return list(model.model_fields) if model else []
 
 
-def _model(path: KeyPath) -> type[BaseModel] | None:
+def _model(path: KeyPath, root: type[BaseModel]) -> type[BaseModel] | None:
     """Return the model of the table at this key path."""
-    kind: Any = UseCase
+    kind: Any = root
     for part in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             field = kind.model_fields.get(str(part))

@@ -65,5 +65,14 @@ def equivalence_pairs(discordant: float, margin: float, *, alpha: float = 0.05, 
     n = psi (z_(1-alpha) + z_((1+power)/2))^2 / margin^2, with psi the share of pairs that differ: two one-sided tests
     (Schuirmann 1987), whose 1 - 2 alpha interval must lie inside (Julious 2004, Stat. Med. 23:1921, section 5).
     """
+    return max(1, math.ceil(discordant * _both(alpha, power) / (margin * margin)))
+
+
+def equivalence_discordance(pairs: int, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return the largest share of pairs that may differ for so many pairs to be enough: `equivalence_pairs` undone."""
+    return min(1.0, pairs * margin * margin / _both(alpha, power))
+
+
+def _both(alpha: float, power: float) -> float:
     z = normal_quantile(1 - alpha) + normal_quantile((1 + power) / 2)
-    return max(1, math.ceil(discordant * z * z / (margin * margin)))
+    return z * z

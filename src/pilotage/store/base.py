@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pilotage.access import Key
-    from pilotage.records import Approval, Evidence, LedgerEntry, SpoolEvent, Text
+    from pilotage.records import Alarm, Approval, Evidence, LedgerEntry, Notice, SpoolEvent, Text
     from pilotage.spec.release import Release
     from pilotage.status import UseCaseStatus
 
@@ -41,6 +41,22 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     use_case: str
     change: int
     body: bytes
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The organisation's rules in force: `spec` is the validated file as plain JSON data, `file` its blob's digest."""
+
+    spec: dict[str, Any]
+    file: str
+    author: str
+    at: int
+
+
+class Policies(Protocol):
+    """One row: the rules that are in force."""
+
+    def put(self, policy: Policy) -> None: ...
+    def get(self) -> Policy | None: ...
 
 
 class UseCases(Protocol):
@@ -158,7 +174,7 @@ class Results(Protocol):
 class Batches(Protocol):
     """What matured in each rollout, a row a tick, in a chain: `digest` is SHA-256 over the one before and the body.
 
-    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. They are kept for good.
+    So a ledger entry that names the newest (seq, digest) vouches for every batch before it. Those of rollouts are kept for good.
     """
 
     def append(self, rollout: str, seq: int, at: int, body: bytes, digest: str) -> None:
@@ -170,6 +186,9 @@ class Batches(Protocol):
     def read(self, rollout: str, *, after: int = 0, until: int | None = None) -> Iterator[tuple[int, int, bytes, str]]:
         """Yield (seq, at, body, digest) in order, for after < seq <= until."""
 
+    def forget(self, rollout: str, before: int) -> None:
+        """Drop the batches that were made before a time: of a watch, which goes on for good."""
+
     def rollouts(self) -> list[str]:
         """Return the rollouts of which there is any batch, or anything kept."""
 
@@ -177,6 +196,28 @@ class Batches(Protocol):
         """Keep what was computed from the batches up to `seq`, and JSON for people; in place of what was kept before."""
 
     def kept(self, rollout: str) -> tuple[int, bytes, bytes] | None: ...
+
+
+class Alarms(Protocol):
+    def put(self, alarm: Alarm) -> None:
+        """Store it, in place of the one with its id."""
+
+    def get(self, alarm: str) -> Alarm | None: ...
+    def of(self, use_case: str = "", *, open_only: bool = False, newest: int = 1_000) -> list[Alarm]:
+        """Return alarms, oldest first; of all use cases unless one is named."""
+
+
+class Notices(Protocol):
+    """What is to be told to whom: nothing is lost by a receiver that is down."""
+
+    def put(self, notice: Notice) -> None:
+        """Store it, in place of the one with its id."""
+
+    def get(self, notice: str) -> Notice | None: ...
+    def due(self, now: int, *, most: int) -> list[Notice]:
+        """Return those that wait to be sent and are due, the longest due first."""
+
+    def of(self, use_case: str = "", *, state: str = "", newest: int = 1_000) -> list[Notice]: ...
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -208,6 +249,8 @@ class Transaction(Protocol):
     @property
     def use_cases(self) -> UseCases: ...
     @property
+    def policies(self) -> Policies: ...
+    @property
     def releases(self) -> Releases: ...
     @property
     def blobs(self) -> Blobs: ...
@@ -231,6 +274,10 @@ class Transaction(Protocol):
     def results(self) -> Results: ...
     @property
     def batches(self) -> Batches: ...
+    @property
+    def alarms(self) -> Alarms: ...
+    @property
+    def notices(self) -> Notices: ...
     @property
     def leases(self) -> Leases: ...
 

@@ -26,6 +26,10 @@ class MessagesRequest(ChatRequest, frozen=True, kw_only=True):
     own: dict[str, Any]
     """Fields that only Messages knows, such as `thinking` and `top_k`."""
 
+    @property
+    def everything(self) -> dict[str, Any]:
+        return {**self.own, **self.body}
+
     def outgoing(self, release: Release) -> dict[str, Any]:
         body = super().outgoing(release)
         if release.upstream.kind == "anthropic":
@@ -57,6 +61,7 @@ def parse(data: bytes) -> MessagesRequest:
             raise wrong("tools", tools, "a list of tools")
         body["tools"] = [_tool(tool) for tool in tools]
         _choose(given.get("tool_choice"), body)
+    _shape(given.get("output_config"), body)
     metadata = given.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
         user = user or metadata["user_id"]
@@ -72,6 +77,14 @@ def parse(data: bytes) -> MessagesRequest:
         user=user,
         own={name: value for name, value in given.items() if name not in _READ},
     )
+
+
+def _shape(wanted: object, body: dict[str, Any]) -> None:
+    """What shape an answer must have is said by both protocols."""
+    form = wanted.get("format") if isinstance(wanted, dict) else None
+    if isinstance(form, dict) and form.get("type") == "json_schema" and isinstance(form.get("schema"), dict):
+        schema = {"name": "answer", "schema": form["schema"], "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:

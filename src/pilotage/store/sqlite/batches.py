@@ -38,6 +38,9 @@ class SqliteBatches:
             (rollout, after, _NO_END if until is None else until),
         )
 
+    def forget(self, rollout: str, before: int) -> None:
+        self._session.write("DELETE FROM batch WHERE rollout = ? AND at < ?", (rollout, before))
+
     def rollouts(self) -> list[str]:
         rows = self._session.rows("SELECT DISTINCT rollout FROM batch UNION SELECT rollout FROM kept ORDER BY 1")
         return [rollout for (rollout,) in rows]

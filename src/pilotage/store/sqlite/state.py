@@ -11,13 +11,14 @@ from pilotage.access import Key
 from pilotage.errors import Conflict, NotFound
 from pilotage.spec.release import Release
 from pilotage.status import UseCaseStatus
-from pilotage.store.base import Registered, Serving
+from pilotage.store.base import Policy, Registered, Serving
 
 if TYPE_CHECKING:
     from pilotage.store.sqlite.session import Session
 
 _encode = msgspec.json.encode
 _registered = msgspec.json.Decoder(Registered)
+_policy = msgspec.json.Decoder(Policy)
 _release = msgspec.json.Decoder(Release)
 _status = msgspec.json.Decoder(UseCaseStatus)
 _key = msgspec.json.Decoder(Key)
@@ -39,6 +40,20 @@ class SqliteUseCases:
 
     def names(self) -> list[str]:
         return [name for (name,) in self._session.rows("SELECT name FROM use_case ORDER BY name")]
+
+
+class SqlitePolicies:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, policy: Policy) -> None:
+        self._session.write(
+            "INSERT INTO policy VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET body = excluded.body", (_encode(policy),)
+        )
+
+    def get(self) -> Policy | None:
+        row = self._session.row("SELECT body FROM policy")
+        return _policy.decode(row[0]) if row else None
 
 
 class SqliteReleases:

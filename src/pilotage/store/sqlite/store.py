@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pilotage.store.sqlite.alarms import SqliteAlarms, SqliteNotices
 from pilotage.store.sqlite.batches import SqliteBatches, SqliteLeases
 from pilotage.store.sqlite.connection import Connections, explained
 from pilotage.store.sqlite.history import (
@@ -22,6 +23,7 @@ from pilotage.store.sqlite.session import Session
 from pilotage.store.sqlite.state import (
     SqliteBlobs,
     SqliteKeys,
+    SqlitePolicies,
     SqliteReleases,
     SqliteServingRows,
     SqliteStatuses,
@@ -43,6 +45,10 @@ class SqliteTransaction:
     @cached_property
     def use_cases(self) -> SqliteUseCases:
         return SqliteUseCases(self._session)
+
+    @cached_property
+    def policies(self) -> SqlitePolicies:
+        return SqlitePolicies(self._session)
 
     @cached_property
     def releases(self) -> SqliteReleases:
@@ -91,6 +97,14 @@ class SqliteTransaction:
     @cached_property
     def batches(self) -> SqliteBatches:
         return SqliteBatches(self._session)
+
+    @cached_property
+    def alarms(self) -> SqliteAlarms:
+        return SqliteAlarms(self._session)
+
+    @cached_property
+    def notices(self) -> SqliteNotices:
+        return SqliteNotices(self._session)
 
     @cached_property
     def leases(self) -> SqliteLeases:

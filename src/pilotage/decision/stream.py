@@ -1,0 +1,188 @@
+"""One metric after release: has it got worse than the level that the release has shown, or than for those held back.
+
+A stream is one detector (`stats.detector`). Against the level, the null is that the metric is no worse than the limit, at
+99.5 %, of what was learned of it; against a holdback, that it is no worse than there. Bets lie around the margin or the
+smallest effect that matters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from pilotage.decision.comparison import scale_of
+from pilotage.decision.method import Bounded, Method, Rate, method_of
+from pilotage.decision.stratum import Arm, arm_of
+from pilotage.spec.metric import Guardrail
+from pilotage.stats import detector, interval
+from pilotage.stats.binary import CLIP, Batch, BinaryProcess
+from pilotage.stats.bounded import BoundedProcess, Moments
+from pilotage.stats.claim import Claim
+from pilotage.stats.histogram import Histogram
+from pilotage.stats.mixture import START, Array
+from pilotage.stats.one_sample import OneMean, rate_increments
+from pilotage.stats.one_sequence import INSIDE
+from pilotage.stats.shape import Shape
+from pilotage.stats.special import normal_quantile
+from pilotage.status import MILLION
+
+if TYPE_CHECKING:
+    from pilotage.spec.metric import Goal
+
+LIMIT = 0.99
+"""Two-sided, so that one end is wrong in half a percent."""
+DAY = 86_400 * MILLION
+_MIDDLE = 2
+_TOLD_SCALE = 0.25
+"""Feedback that falls by a quarter is what matters of its arriving at all."""
+
+
+class Question(NamedTuple):
+    """What a stream asks of a metric: how its values are gathered, whether a lower one is worse, what difference matters."""
+
+    metric: str
+    method: Method
+    falls: bool
+    scale: float
+    told: bool = False
+    holdback: bool = False
+    allowed: float = 0.0
+
+    @property
+    def sign(self) -> int:
+        """Which way is worse: -1 down, 1 up."""
+        return -1 if self.falls else 1
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One detector with what it stands on. `learned` is the level's sample, complete once `ready`: begun to be gathered `begun`
+    (0: by a rollout). `shape` is how that runs over the week.
+
+    `cusum` and `since` date a change (Page 1954, Biometrika 41:100): `now` and `held` are what matured since then, here and
+    of the holdback. `warned` says that its first line was crossed and that it has not come back since.
+    """
+
+    state: tuple[float, ...] = START
+    learned: Arm = Arm()
+    ready: bool = False
+    begun: int = 0
+    shape: Shape = Shape()
+    moments: Moments = Moments()
+    seen: Batch = Batch()
+    cusum: float = 0.0
+    since: int = 0
+    now: Arm = Arm()
+    held: Arm = Arm()
+    warned: bool = False
+
+    @property
+    def level(self) -> float:
+        """The detector's own, ln sum w M."""
+        return float(detector.level(np.asarray(self.state)))
+
+
+def questions(name: str, metric: Goal | Guardrail, *, holdback: bool) -> list[tuple[str, Question]]:
+    """Return what is asked of one metric, each by the stream's name; nothing of one without bounds."""
+    method = method_of(metric)
+    if not isinstance(method, Rate | Bounded):
+        return []
+    asked = Question(name, method, metric.direction == "up", scale_of(metric))
+    found = [(name, asked)]
+    if metric.source == "feedback":
+        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=_TOLD_SCALE, told=True)))
+    if holdback:
+        allowed = metric.margin if isinstance(metric, Guardrail) and metric.margin else 0.0
+        found.append((f"{name}|holdback", asked._replace(holdback=True, allowed=allowed)))
+    return found
+
+
+def reference(asked: Question, learned: Arm) -> float:
+    """Return the limit of the learned level on the side where it would be worse."""
+    if isinstance(asked.method, Rate):
+        known = interval.wilson(round(learned.mean * learned.n), learned.n, LIMIT)
+        return known.low if asked.falls else known.high
+    reach = normal_quantile(0.5 + LIMIT / 2) * math.sqrt(max(learned.error, 0.0))
+    return learned.mean + asked.sign * reach
+
+
+def taken(
+    stream: Stream,
+    asked: Question,
+    sides: tuple[tuple[int, ...], tuple[int, ...]],
+    *,
+    at: int,
+    hour: int,
+    share: float,
+    enough: int,
+) -> tuple[Stream, Array | None]:
+    """Return the stream with what matured in one tick, and the tick's log e-values (None: nothing is at stake yet).
+
+    `sides` are gathered values of the holdback and of everybody else.
+    """
+    held, mine = (arm_of(asked.method.read(side)) for side in sides)
+    if not mine.n and not (asked.holdback and held.n):
+        return stream, None
+    if asked.holdback:
+        stream, gain = _against_holdback(stream, asked, sides, share)
+    else:
+        shape = stream.shape.after(hour, mine.n, mine.n * mine.mean, keep=not stream.warned)
+        if not stream.ready:
+            return _learned(msgspec.structs.replace(stream, shape=shape), mine, at=at, enough=enough), None
+        stream, gain = _against_level(stream, asked, sides[1], hour)
+        stream = msgspec.structs.replace(stream, shape=shape)
+    cusum = stream.cusum + float(gain[_MIDDLE])
+    if cusum <= 0:
+        return msgspec.structs.replace(stream, cusum=0.0, since=at, now=Arm(), held=Arm()), gain
+    return msgspec.structs.replace(stream, cusum=cusum, now=stream.now + mine, held=stream.held + held), gain
+
+
+def stepped(stream: Stream, gain: Array | None, ticks: int = 1) -> Stream:
+    """Return the stream after a tick with these log e-values, and the empty ticks before it (`ticks` in all)."""
+    state = np.asarray(stream.state)
+    if ticks > 1:
+        # After k empty ticks M has grown by k, so 1 + M by as much.
+        state = np.logaddexp(state, math.log(ticks - 1))
+    state = detector.step(state, np.zeros_like(state) if gain is None else gain)
+    return msgspec.structs.replace(stream, state=tuple(state.tolist()))
+
+
+def _learned(stream: Stream, mine: Arm, *, at: int, enough: int) -> Stream:
+    """Return the stream with more of its level's sample, which is complete with enough units of a whole day."""
+    begun, learned = stream.begun or at, stream.learned + mine
+    ready = learned.n >= enough and at - begun >= DAY
+    return msgspec.structs.replace(stream, learned=learned, begun=begun, ready=ready, since=at)
+
+
+def _against_level(stream: Stream, asked: Question, mine: tuple[int, ...], hour: int) -> tuple[Stream, Array]:
+    level = reference(asked, stream.learned) + stream.shape.offset(hour)
+    scale = asked.scale * max(stream.learned.mean, 2 * CLIP) if asked.told else asked.scale
+    claim = Claim(0.0, scale, asked.sign)
+    read = asked.method.read(mine)
+    if isinstance(read, Histogram):
+        low, high = float(read.points[0]), float(read.points[-1])
+        # A level at the very end of the range leaves nothing that would be worse.
+        inside = min(max(level, low + INSIDE * (high - low)), high - INSIDE * (high - low))
+        process = OneMean(claim, inside, moments=stream.moments).update(read)
+        return msgspec.structs.replace(stream, moments=process.moments), np.asarray(process.log_wealth)
+    assert isinstance(read, tuple), "a metric without bounds is not watched"
+    successes, failures = read
+    level = min(max(level, 2 * CLIP), 1 - 2 * CLIP)
+    return stream, rate_increments(successes, failures, level, claim)
+
+
+def _against_holdback(
+    stream: Stream, asked: Question, sides: tuple[tuple[int, ...], tuple[int, ...]], share: float
+) -> tuple[Stream, Array]:
+    claim = Claim(asked.allowed, asked.scale, asked.sign)
+    held, mine = (asked.method.read(side) for side in sides)
+    if isinstance(held, Histogram) and isinstance(mine, Histogram):
+        process = BoundedProcess(claim, moments=stream.moments).update(held, mine, share)
+        return msgspec.structs.replace(stream, moments=process.moments), np.asarray(process.log_wealth)
+    assert isinstance(held, tuple), "a metric without bounds is not watched"
+    assert isinstance(mine, tuple), "both sides are gathered alike"
+    batch = Batch(*held, *mine)
+    known = BinaryProcess(claim, seen=stream.seen).update(batch, share)
+    return msgspec.structs.replace(stream, seen=known.seen), np.asarray(known.log_wealth)

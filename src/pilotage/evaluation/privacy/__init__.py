@@ -1,0 +1,1 @@
+"""Privacy: what becomes of personal data on the way through the gateway, and what redaction finds."""

@@ -1,0 +1,67 @@
+"""How what serves is watched once its release is over."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import pydantic
+from pydantic import Field, model_validator
+
+from pilotage.spec.metric import Strict
+from pilotage.spec.quantity import Duration
+
+DAY = 86_400_000_000
+
+
+class Receiver(Strict):
+    """Who is told of alarms: an address that takes a POST."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    """What the receiver is called, such as 'on-call'."""
+    url_env: Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]{0,120}_WEBHOOK_URL$")]
+    """The environment variable that holds the address, ending in _WEBHOOK_URL: whoever knows such an address may write to it,
+    so it never stands in a file."""
+    shape: Literal["slack", "cloudevents"] = "cloudevents"
+    """What is sent: Slack's message, or a CloudEvent 1.0 as structured JSON."""
+
+
+class Watch(Strict):
+    """Every goal and guardrail is watched for as long as its release serves, against the level that the release has shown.
+
+    What is promised is a time between false alarms, for all of them together. What an alarm does stands with its metric
+    (`on_alarm`).
+    """
+
+    tick: Duration = 60_000_000
+    """The detectors' clock: how often what has matured is looked at."""
+    cycle: Duration = 3_600_000_000
+    """A unit counts anew after this long, by its first request in that time: with '1h', somebody who asks ten times in an
+    hour counts once."""
+    false_alarms: Duration = 91 * DAY
+    """At most one false alarm in such a time, on average, while nothing has got worse."""
+    false_actions: Duration = 365 * DAY
+    """At most one in such a time that also pauses or rolls back; not less than false_alarms."""
+    learns_from: Annotated[int, Field(ge=50, le=1_000_000)] = 500
+    """Units from which a metric's level is known. A rollout has seen most of them; what is missing is learned once it serves."""
+    notify: Annotated[tuple[Receiver, ...], pydantic.Strict(False)] = ()
+    """Who is told of alarms."""
+    holdback: Annotated[float, Field(ge=0, le=20)] = 0.0
+    """The part of users, in percent, that keeps the release of before after a promotion, to compare with for as long as no
+    other rollout begins. 0 is nobody."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.tick:
+            msg = "tick = '0s' is no clock; write how often to look, such as '60s'"
+            raise ValueError(msg)
+        if self.cycle < self.tick:
+            msg = "cycle is shorter than tick; a unit counts anew after some ticks, such as cycle = '1h'"
+            raise ValueError(msg)
+        if not self.tick < self.false_alarms <= self.false_actions:
+            msg = "false_alarms is longer than tick, and false_actions not shorter than false_alarms, such as '91d' and '365d'"
+            raise ValueError(msg)
+        names = [receiver.name for receiver in self.notify]
+        if len(names) != len(set(names)):
+            msg = "two receivers in notify have one name; what was not delivered is listed by it"
+            raise ValueError(msg)
+        return self
