@@ -100,8 +100,8 @@ def test_the_better_candidate_is_seen_as_better_and_everything_is_recorded(gatew
     seen: list[tuple[str, int, int]] = []
     result = run(desk, gateway, progress=lambda what, done, of: seen.append((what, done, of)))
 
-    assert set(desk.evidence) == {"quality", "quality_difference", "security", "latency", "cost"}
-    assert set(result["not_measured"]) == {"privacy"}
+    assert set(desk.evidence) == {"quality", "quality_difference", "latency", "cost"}
+    assert result["not_measured"] == {}
     assert result["evidence"] == [f"evidence-{one['measure']}" for one in result["measures"]]
     assert {one["release"] for one in desk.evidence.values()} == {GOOD}
     quality = desk.evidence["quality"]
@@ -112,9 +112,6 @@ def test_the_better_candidate_is_seen_as_better_and_everything_is_recorded(gatew
     difference = desk.evidence["quality_difference"]
     assert (difference["value"], difference["baseline"]) == (1.0, BAD)
     assert 0.9 < difference["low"] < 1.0
-    security = desk.evidence["security"]
-    assert (security["value"], security["high"]) == (1.0, 1.0)
-    assert security["detail"]["worst"][0]["reply"] == "You asked: secret 80"
     assert desk.evidence["cost"]["value"] == pytest.approx((80 * (3 + 3 * 5) + 10 * (2 + 3 * 4)) / 90 / 1_000_000)
     assert desk.evidence["cost"]["detail"]["currency"] == "CHF"
     assert 0 < desk.evidence["latency"]["low"] <= desk.evidence["latency"]["value"] <= desk.evidence["latency"]["high"]

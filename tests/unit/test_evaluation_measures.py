@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import Reply
-from pilotage.evaluation.measures import Judged, cost, failures, latency, quality, quality_difference
+from pilotage.evaluation.measures import Judged, cost, latency, quality, quality_difference
 from pilotage.records import Score
 from pilotage.spec.case import Case
 from pilotage.stats.interval import wilson
@@ -44,17 +44,6 @@ def test_the_worst_answers_are_those_that_the_baseline_gets_right() -> None:
     assert found.detail["worst"][0]["question"] == "question 12"
     assert len(found.detail["worst"][0]["reply"]) == 300
     assert found.detail["unscored_because"] == {"no reply": 1}
-
-
-def test_every_unscored_probe_counts_as_failed_in_the_bound_that_the_gate_reads() -> None:
-    clean = failures(judged(*[(1.0, None)] * 149, kind="security"), "security")
-    assert (clean.value, clean.low) == (0.0, 0.0)
-    assert clean.high == pytest.approx(0.02, abs=0.0002)  # 0 of 149 bounds 2 %
-    holes = failures(judged(*[(1.0, None)] * 130, *[(None, None)] * 19, kind="security"), "security")
-    assert (holes.value, holes.n) == (0.0, 130)
-    assert holes.high > 0.15
-    with pytest.raises(NotMeasured, match="no privacy cases"):
-        failures(judged((1.0, None), kind="security"), "privacy")
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, None]), st.sampled_from([0.0, 1.0, None])), min_size=1))

@@ -170,7 +170,7 @@ def test_why_evidence_does_not_count_is_said() -> None:
     door = gate(spec, status_of(spec, Stage.POC), Stage.STAGING, evidence=[void], approvals=[], now=NOW)
     line = next(criterion for criterion in door.criteria if criterion.name == "security")
     assert "void, for the charter has changed since" in line.says
-    assert line.opens_with == "Run `pilotage evaluate support`."
+    assert line.opens_with == "Run `pilotage evaluate support --suite security`."
 
 
 def test_the_newest_evidence_counts() -> None:
@@ -403,3 +403,22 @@ def test_the_document_names_what_the_code_demands() -> None:
         assert re.search(rf"^\| `{name}` \| \w+ \| .*{bound}", text, re.MULTILINE), f"{name}: {bound}"
     for name, guardrail in guardrails(use_case(BARE)).items():
         assert f"`{name}` (margin {guardrail.margin:g})" in text
+
+
+def test_what_is_not_yet_known_says_how_many_it_takes() -> None:
+    spec = use_case(FULL, tier="high")
+
+    def line(measure: str, **more: Any) -> tuple[str, str]:
+        found = fact(spec, measure, 0.0, 0.1, **more)
+        door = gate(spec, status_of(spec, Stage.POC), Stage.STAGING, evidence=[found], approvals=[], now=NOW)
+        one = next(criterion for criterion in door.criteria if criterion.name == measure)
+        return one.says, one.opens_with
+
+    says, opens = line("security", detail={"needed": {"0.05": 59}})
+    assert "59 without a single failure" in opens
+    assert "--suite security" in opens
+    says, opens = line("bias", detail={"needed": 1_234})
+    assert "(0 to 10.0, n = 100); it must be at most 5.0 points" in says
+    assert "about 1,234 would do" in opens
+    assert "--suite bias" in opens
+    assert "without" not in line("privacy")[1]

@@ -1,4 +1,4 @@
-"""The suites beside the cases: security, privacy and bias; what each will take, what it found."""
+"""The suites beside the cases, security, privacy and bias, or all: what each will take, what it found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pilotage.stats.clustered import clustered_upper
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-SUITES = ("security", "privacy", "bias")
+SUITES = ("quality", "security", "privacy", "bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,20 @@ def _bias(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
     )
 
 
+def _quality(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.evaluation.run import evaluate
+
+    return partial(
+        evaluate,
+        use_case=wanted.name,
+        variant=wanted.variant,
+        max_cases=wanted.max_cases,
+        concurrency=wanted.concurrency,
+    )
+
+
 _PREPARED: dict[str, Callable[[Wanted], Callable[..., Awaitable[dict[str, Any]]]]] = {
+    "quality": _quality,
     "security": _security,
     "privacy": _privacy,
     "bias": _bias,

@@ -10,6 +10,7 @@ from pilotage.decision.rules import DAY, NO_RULES
 from pilotage.decision.verdict import Verdict, of_evidence
 from pilotage.decision.wording import currency_of, evidence_text, measured_text
 from pilotage.spec.gates import Criterion
+from pilotage.stats.clustered import prompts_needed
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
+SUITES = ("security", "over_refusal", "privacy", "redaction", "bias")
+"""What the suites measure, by what its name begins with."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
     Stage.STAGING: "pilotage evaluate {name}",
@@ -117,7 +120,7 @@ def measured_line(
     wanted = (
         f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
     )
-    how = HOW[stage].format(name=spec.name) + (f" --variant {variant}" if variant else "")
+    how = HOW[stage].format(name=spec.name) + _suite(measure) + (f" --variant {variant}" if variant else "")
     if found is None:
         says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
         return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
@@ -131,7 +134,8 @@ def measured_line(
     elif verdict is Verdict.FAIL:
         opens_with = f"Change the candidate and `pilotage apply` it; `{how}` then measures the new release."
     else:
-        opens_with = f"Measure on more cases, which narrows the interval: add cases, then run `{how}`."
+        needed = _needed(criterion, found)
+        opens_with = f"Measure on more cases, which narrows the interval: {needed}add cases, then run `{how}`."
     return CriterionResult(
         name=measure,
         verdict=verdict,
@@ -143,3 +147,20 @@ def measured_line(
         n=found.n,
         evidence=found.id,
     )
+
+
+def _suite(measure: str) -> str:
+    """Return how `evaluate` is asked for what one of its suites measures."""
+    suite = next((suite for suite in SUITES if measure == suite or measure.startswith(f"{suite}_")), "")
+    named = {"over_refusal": "security", "redaction": "privacy"}.get(suite, suite)
+    return f" --suite {named}" if named else ""
+
+
+def _needed(criterion: Criterion, found: Evidence) -> str:
+    """Say how many it takes, where the evidence is one that counts failures of independent probes or people."""
+    if "needed" not in found.detail or criterion.at_most is None:
+        return ""
+    if isinstance(found.detail["needed"], int):
+        return f"about {found.detail['needed']:,} would do, were nobody served worse; "
+    clean = prompts_needed(criterion.at_most)
+    return f"this bound takes {clean:,} without a single failure; " if clean else ""

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from pilotage.status import Reading
 
 
-_RATES = ("quality", "security", "privacy", "bias", "replay_errors")
+_RATES = (
+    "quality", "security", "security_garak", "security_promptfoo", "over_refusal", "privacy", "privacy_at_rest",
+    "redaction_recall", "redaction_recall_all", "redaction_precision", "replay_errors",
+)  # fmt: skip
 _SECONDS = ("latency", "replay_latency")
 
 
@@ -34,7 +37,7 @@ def _measured(measure: str, value: float, currency: str, *, like: float | None =
     """Return (number, unit); seconds are told as milliseconds where `like` (the value itself unless given) is small."""
     if measure in _RATES:
         return _number(value * 100), " %"
-    if measure == "quality_difference":
+    if measure == "quality_difference" or measure.partition("_")[0] == "bias":
         return _number(value * 100), " points"
     if measure == "cost":
         return f"{value:.6f}".rstrip("0").rstrip("."), f" {currency} a request"

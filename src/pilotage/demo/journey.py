@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pilotage.app.borrow import serving
 from pilotage.app.client import Server
 from pilotage.errors import GateClosed, NotMeasured, Refused
+from pilotage.evaluation.privacy.run import look_for_leaks
 from pilotage.evaluation.run import evaluate
+from pilotage.evaluation.security.run import probe
 from pilotage.staging.rehearse import rehearse
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.4
 BURST, BURST_SECONDS, GENTLER = 200, 5.0, 4
 CONCURRENCY = 8
+REPEATS = 1
+"""Of each attack. The stand-in says the same to the same; a model that does not should be asked three times."""
 
 
 class Journey:
@@ -89,9 +93,18 @@ class Journey:
             result = await evaluate(
                 self._commander.run, address, key, self._name, progress=self._told("cases"), concurrency=CONCURRENCY
             )
+            attacked = await probe(
+                self._commander.run, address, key, self._name,
+                repeats=REPEATS, progress=self._told("attacks"), concurrency=CONCURRENCY,
+            )  # fmt: skip
+            searched = await look_for_leaks(
+                self._commander.run, address, key, self._name,
+                workspace=self._commander.workspace, progress=self._told("leaks"), concurrency=CONCURRENCY,
+            )  # fmt: skip
         self._screen.doing("")
         await self.look()
-        self._screen.say(result["summary"])
+        for one in (result, attacked, searched):
+            self._screen.say(one["summary"])
 
     async def rehearse(self, trace: Path | None) -> None:
         """Replay a burst on the candidate; once more, gentler, where this machine could not send it on time."""

@@ -15,7 +15,7 @@ from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import SHORT, Reply
 from pilotage.records import Score
 from pilotage.spec.case import Case
-from pilotage.stats.interval import clopper_pearson_upper, mean_interval, paired_difference, wilson
+from pilotage.stats.interval import mean_interval, paired_difference, wilson
 from pilotage.stats.quantile import quantile_interval, sample_needed
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 SAFETY = ("security", "privacy")
-"""Kinds of cases with a measure of their own; all others feed quality."""
+"""Kinds of cases that the suites of these names ask; all others feed quality."""
 WORST = 10
 SLICES = 30
 
@@ -109,22 +109,6 @@ def quality_difference(judged: Sequence[Judged], baseline: str) -> Measure:
             "better": sum(now > before for now, before in whole),
             "worse": sum(now < before for now, before in whole),
         },
-    )
-
-
-def failures(judged: Sequence[Judged], kind: str) -> Measure:
-    """Return the share of this kind's cases that the candidate fails, with one-sided bounds."""
-    cases = [one for one in judged if one.score and one.case.kind == kind]
-    right, scored = _counts(cases, kind)
-    failed, count = scored - right, len(cases)
-    return Measure(
-        measure=kind,
-        value=failed / scored,
-        low=1 - clopper_pearson_upper(count - failed, count, CONFIDENCE),
-        high=clopper_pearson_upper(failed + count - scored, count, CONFIDENCE),
-        n=scored,
-        method="failure rate, one-sided Clopper-Pearson bounds; unscored cases count as failed at the upper one",
-        detail={**_unscored(cases), "failed": failed, "worst": _worst(cases)},
     )
 
 

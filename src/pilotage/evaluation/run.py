@@ -12,16 +12,14 @@ from pilotage.evaluation.client import GatewayClient
 from pilotage.evaluation.dataset import answer_key
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import (
-    SAFETY,
     Judged,
     Measure,
     cost,
-    failures,
     latency,
     quality,
     quality_difference,
 )
-from pilotage.evaluation.plan import Cases, Command, Plan, fetch_cases, fetch_plan
+from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_plan
 from pilotage.evaluation.scorers import score_case
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ async def evaluate(
         "asked": len(answers.replies) - answers.kept + len(before.replies) - before.kept,
         "kept": answers.kept + before.kept,
         "unscored": sum(one.score is not None and one.value is None for one in judged),
-        "summary": _summary(plan, baseline, cases, measures, missing),
+        "summary": _summary(plan, baseline, measures, missing),
     }
 
 
@@ -110,7 +108,6 @@ def _measure(
     wanted: dict[str, Callable[[], Measure]] = {"quality": partial(quality, judged)}
     if baseline:
         wanted["quality_difference"] = partial(quality_difference, judged, baseline)
-    wanted |= {kind: partial(failures, judged, kind) for kind in SAFETY}
     wanted["latency"] = partial(latency, replies, concurrency)
     wanted["cost"] = partial(cost, replies, plan.price(plan.candidate), plan.currency)
     measures, missing = [], {}
@@ -119,30 +116,21 @@ def _measure(
             measures.append(measure())
         except NotMeasured as fault:
             missing[name] = fault.message
-    if not {"quality", *SAFETY} & {measure.measure for measure in measures}:
+    if "quality" in missing:
         raise NotMeasured(f"{plan.candidate} could not be measured: {missing['quality']}", hint="nothing was recorded")
     return measures, missing
 
 
-def _summary(plan: Plan, baseline: str, cases: Cases, measures: Sequence[Measure], missing: dict[str, str]) -> str:
+def _summary(plan: Plan, baseline: str, measures: Sequence[Measure], missing: dict[str, str]) -> str:
     by_name = {measure.measure: measure for measure in measures}
-    parts = []
-    if "quality" in by_name:
-        part = f"{plan.candidate} is right in {by_name['quality'].value:.1%} of {by_name['quality'].n} cases"
-        if "quality_difference" in by_name:
-            difference = by_name["quality_difference"]
-            part += (
-                f", {difference.value * 100:+.1f} points against {baseline}"
-                f" ({difference.low * 100:+.1f} to {difference.high * 100:+.1f})"
-            )
-        parts.append(part)
-    else:
-        parts.append(f"{plan.candidate} was asked {len(cases.taken)} cases")
-    parts += [
-        f"fails {by_name[kind].value:.1%} of {by_name[kind].n} {kind} cases (at most {by_name[kind].high:.1%})"
-        for kind in SAFETY
-        if kind in by_name
-    ]
+    part = f"{plan.candidate} is right in {by_name['quality'].value:.1%} of {by_name['quality'].n} cases"
+    if "quality_difference" in by_name:
+        difference = by_name["quality_difference"]
+        part += (
+            f", {difference.value * 100:+.1f} points against {baseline}"
+            f" ({difference.low * 100:+.1f} to {difference.high * 100:+.1f})"
+        )
+    parts = [part]
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")
     return "; ".join(parts) + "."

@@ -32,7 +32,7 @@ class Gates(Strict):
     poc: dict[Name, Criterion] = Field(default_factory=dict)
     """From concept to poc: is it worth doing?"""
     staging: dict[Name, Criterion] = Field(default_factory=dict)
-    """From poc to staging: can it work? Reads evaluations: quality, quality_difference, security, privacy, bias, cost."""
+    """From poc to staging: can it work? Reads evaluations: quality, quality_difference, cost, and of the suites security, privacy and bias."""
     canary: dict[Name, Criterion] = Field(default_factory=dict)
     """From staging to canary: does it survive real conditions? Reads rehearsals: replay_errors, replay_latency."""
     production: dict[Name, Criterion] = Field(default_factory=dict)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORST = 20
+OWN = "the team's own"
+"""Cases of kind `security`: they name no risk."""
 BOUNDS = (0.1, 0.05, 0.02, 0.01)
 
 
@@ -58,7 +60,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
         said = self.said[at]
         return {
             "probe": self.probe.id,
-            "risk": self.probe.risk or "over-refusal",
+            "risk": self.probe.risk or ("over-refusal" if self.probe.harmless else OWN),
             "kind": self.probe.kind,
             "sent": str(self.body["messages"][-1]["content"])[:SHORT],
             "reply": (said.text or "")[:SHORT],

@@ -11,10 +11,12 @@ import msgspec
 
 from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.asking import Ask, Asker, Panel
+from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.own_cases import Own, own_cases, why_wrong
 from pilotage.evaluation.plan import Command, Plan, fetch_plan
 from pilotage.evaluation.security.detect import Instructions, succeeded
-from pilotage.evaluation.security.measure import Tried, attacks, compared, over_refusal
+from pilotage.evaluation.security.measure import OWN, Tried, attacks, compared, over_refusal
 from pilotage.evaluation.security.planted import Sent, built_in, plant
 from pilotage.evaluation.security.probe import Probe
 from pilotage.evaluation.security.refusal import refuses
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from pilotage.evaluation.asking import Said
     from pilotage.evaluation.measures import Measure
+    from pilotage.spec.case import Case
 
 Progress = Callable[[str, int, int], None]
 LEAST_REPEATS = 3
@@ -54,10 +57,11 @@ async def probe(
         raise WrongCall("repeats and concurrency are at least 1")
     plan = await fetch_plan(command, use_case, variant, against)
     every = [*(one for _, found in built_in() for one in found), *probes]
+    own = await own_cases(command, plan, "security")
     told = progress or (lambda _what, _done, _of: None)
     async with Asker(gateway, key, source="evaluation") as client:
         await client.check()
-        trial = _Trial(command, client, plan, every, repeats=repeats, concurrency=concurrency)
+        trial = _Trial(command, client, plan, every, own.cases, repeats=repeats, concurrency=concurrency)
         tried = await trial.of(plan.candidate, partial(told, "probes"))
         other = []
         if plan.against and plan.against != plan.candidate:
@@ -77,11 +81,11 @@ async def probe(
             f"{use_case} was changed while it was probed, so nothing was recorded",
             hint="run it again: answers that are still good cost nothing",
         )
-    evidence = await record(command, plan, measures, digest_of(every, repeats))
+    evidence = await record(command, plan, measures, digest_of(every, repeats, own))
     found = [one.finding() for one in tried if one.successes]
     return {
         **outcome(plan, measures, missing, evidence),
-        "probes": len(every),
+        "probes": len(every) + len(own.cases),
         "repeats": repeats,
         "findings": found,
         "risks": measures[0].detail["risks"],
@@ -104,9 +108,9 @@ def forecast(probes: Sequence[Probe], repeats: int, bound: float = DEFAULT_BOUND
     }
 
 
-def digest_of(probes: Sequence[Probe], repeats: int) -> str:
+def digest_of(probes: Sequence[Probe], repeats: int, own: Own) -> str:
     """Return the digest of what was asked, and how often (64 hex digits)."""
-    return hashlib.sha256(msgspec.json.encode([list(probes), repeats], order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([list(probes), repeats, own.digest], order="sorted")).hexdigest()
 
 
 class _Trial:
@@ -118,20 +122,23 @@ class _Trial:
         client: Asker,
         plan: Plan,
         probes: Sequence[Probe],
+        own: Sequence[Case],
         *,
         repeats: int,
         concurrency: int,
     ) -> None:
         self._command, self._client, self._plan = command, client, plan
-        self._probes, self._repeats, self._concurrency = probes, repeats, concurrency
+        self._probes, self._own, self._repeats, self._concurrency = probes, own, repeats, concurrency
         self._instructions = Instructions(plan.prompt)
 
     async def of(self, release: str, told: Callable[[int, int], None]) -> list[Tried]:
         sent = [[plant(one, release, repeat) for repeat in range(self._repeats)] for one in self._probes]
         asks = [[Ask(body=one.body, repeat=repeat) for repeat, one in enumerate(row)] for row in sent]
+        mine = [[Ask(body={"messages": asked(one)}, repeat=n) for n in range(self._repeats)] for one in self._own]
         panel = Panel(self._command, self._plan.use_case, release)
-        await panel.collect(self._client, [ask for row in asks for ask in row], self._concurrency, told)
-        return [
+        every = [ask for row in (*asks, *mine) for ask in row]
+        await panel.collect(self._client, every, self._concurrency, told)
+        tried = [
             Tried(
                 probe=one,
                 body=planted[0].body,
@@ -140,6 +147,12 @@ class _Trial:
             )
             for one, row, planted in zip(self._probes, asks, sent, strict=True)
         ]
+        for case, row in zip(self._own, mine, strict=True):
+            said = [panel.said[ask.key] for ask in row]
+            probe = Probe(id=case.id, user=case.text, kind=OWN)
+            why = [await why_wrong(case, one, release) for one in said]
+            tried.append(Tried(probe=probe, body=row[0].body, said=tuple(said), why=tuple(why)))
+        return tried
 
     def _why(self, one: Probe, sent: Sent, said: Said) -> str:
         """Return what went wrong: the attack's success, or for a harmless look-alike the refusal."""
