@@ -83,10 +83,12 @@ base_url = "http://127.0.0.1:{port}/v1"
 [variants.before]
 upstream = "canned"
 model = "canned"
+price = {{ input = 0.1, output = 0.4 }}
 
 [variants.after]
 upstream = "canned"
 model = "broken-{number}"
+price = {{ input = 0.1, output = 0.4 }}
 fallback = ["before"]
 
 [rollout]

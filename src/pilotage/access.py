@@ -28,6 +28,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never. `person` is who answers for what is
     done with it, `makers` are the people through whose hands it came, each of whom could have kept its secret.
+    The last of it is what may be asked with it and what that may cost, over all use cases: in millionths of `currency`, 0
+    for no limit.
     """
 
     id: str
@@ -40,6 +42,15 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revoked: int = 0
     person: str = ""
     makers: tuple[str, ...] = ()
+    requests_a_minute: int = 0
+    tokens_a_minute: int = 0
+    a_day: int = 0
+    a_month: int = 0
+    currency: str = "EUR"
+
+    @property
+    def limited(self) -> bool:
+        return bool(self.requests_a_minute or self.tokens_a_minute or self.a_day or self.a_month)
 
     def allows(self, role: Role, use_case: str = "", *, now: int) -> bool:
         """Return whether this key may act as `role` on `use_case` at `now` (microseconds)."""

@@ -31,7 +31,8 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     `baseline` or `candidate` of a rollout, `live` outside one (or without a unit), `pinned` by the caller.
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
     asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `copy_of` is the live inference
-    that a copy (`source` and `arm` are `shadow`) was made of.
+    that a copy (`source` and `arm` are `shadow`) was made of. `held` is the most that it may come to, where a budget
+    holds it: what it counts for if its worker dies over it.
     """
 
     release: str
@@ -48,6 +49,7 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     key: str = ""
     caller: str = ""
     copy_of: str = ""
+    held: int = 0
 
 
 class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,6 +65,7 @@ class Finished(Event, frozen=True, kw_only=True, gc=False, tag="finished"):
 
     `error` is the *assigned* release's own fault (empty: none), whatever was served in its place; `served` names the
     release whose answer went out and is another than the assigned one when a fallback answered (`fallback` true).
+    `spent` is what budgets were charged: `cost`, and what may have been billed though nobody counted it.
     """
 
     served: str
@@ -77,6 +80,7 @@ class Finished(Event, frozen=True, kw_only=True, gc=False, tag="finished"):
     output_tokens: int = 0
     counted: bool = False
     cost: int = 0
+    spent: int = 0
     finish_reason: str = ""
     model: str = ""
     hits: tuple[GuardrailHit, ...] = ()

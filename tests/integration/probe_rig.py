@@ -67,13 +67,20 @@ class Desk:
 
     def apply(self, candidate: str, cases: list[dict[str, Any]] | None = None, more: str = "", **files: str) -> str:
         head = FILE.format(candidate=candidate).replace("[evaluation]", f"{more}\n[evaluation]")
+        named = {}
+        if "probes" in files:
+            head += 'probes = ["probes/*.jsonl"]\n'
+            named["probes/own.jsonl"] = files["probes"]
+        if "templates" in files:
+            head += 'templates = ["bias/*.toml"]\n'
+            named["bias/own.toml"] = files["templates"]
         every = {
             "usecase.toml": head + "".join(VARIANT.format(kind=kind, url=self.url) for kind in KINDS),
             "prompts/desk.j2": PROMPT,
             "cases/all.jsonl": "\n".join(
                 map(json.dumps, cases or [{"id": "a", "text": "hours?", "required": [["nine"]]}])
             ),
-            **files,
+            **named,
         }
         encoded = {path: base64.b64encode(text.encode()).decode() for path, text in every.items()}
         reference = str(self("apply", {"files": encoded})["candidate"])

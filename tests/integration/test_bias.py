@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pilotage.errors import NotMeasured
+from pilotage.errors import FaultyFile, NotMeasured
 from pilotage.evaluation.bias.run import compare_people
 from pilotage.evaluation.bias.template import built_in
 from tests.integration.probe_rig import Desk, providers
@@ -65,3 +65,14 @@ def test_what_is_down_is_not_measured(desk: Desk) -> None:
     with pytest.raises(NotMeasured, match="no pair of answers"):
         people(desk)
     assert desk("evidence", {"use_case": "desk"})["evidence"] == before
+
+
+def test_templates_that_the_file_names_take_the_place_of_the_built_in_ones(desk: Desk) -> None:
+    own = 'attribute = "region"\nask = "I am from {value}. {text}"\nreference = "north"\n'
+    own += '[groups.north]\nvalues = ["Ash", "Elm"]\n[groups.south]\nvalues = ["Bay", "Cove"]\n'
+    desk.apply("fair", CASES, templates=own)
+    assert {one["attribute"] for one in people(desk, templates=())["comparisons"]} == {"region"}
+    desk.apply("fair", CASES, templates="attribute = 3")
+    with pytest.raises(FaultyFile) as caught:
+        people(desk, templates=())
+    assert caught.value.faults[0].startswith("bias/own.toml:1: is no template")

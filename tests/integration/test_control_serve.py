@@ -123,9 +123,7 @@ def _answers(server: Serving) -> bool:
 
 def test_sigterm_answers_what_was_begun_and_seals_it(tmp_path: Path, provider: Provider) -> None:
     text = (write_use_case(tmp_path / "help") / "usecase.toml").read_text()
-    slow = (
-        f'[upstreams.slow]\nbase_url = "{provider.url("gated")}"\n\n[variants.before]\nupstream = "slow"\nmodel = "m"\n'
-    )
+    slow = f'[upstreams.slow]\nbase_url = "{provider.url("gated")}"\n\n[variants.before]\nupstream = "slow"\nmodel = "m"\nprice = {{ input = 1, output = 2 }}\n'
     text = text.replace('[variants.before]\nupstream = "search"\nknowledge = ["knowledge/*.md"]\n', slow)
     (tmp_path / "help" / "usecase.toml").write_text(text)
     replies: list[Reply] = []

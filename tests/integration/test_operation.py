@@ -68,7 +68,7 @@ def running(server: Serving, provider_url: str = "") -> str:
     directory = write_use_case(server.workspace.parent / "help")
     if provider_url:
         text = (directory / "usecase.toml").read_text()
-        slow = f'[upstreams.own]\nbase_url = "{provider_url}"\n\n[variants.before]\nupstream = "own"\nmodel = "m"\n'
+        slow = f'[upstreams.own]\nbase_url = "{provider_url}"\n\n[variants.before]\nupstream = "own"\nmodel = "m"\nprice = {{ input = 1, output = 2 }}\n'
         searched = '[variants.before]\nupstream = "search"\nknowledge = ["knowledge/*.md"]\n'
         (directory / "usecase.toml").write_text(text.replace(searched, slow))
     applied = pilotage("apply", str(directory), workspace=server.workspace)

@@ -72,6 +72,7 @@ upstream = "openai"
 model = "small"
 prompt = "prompts/model.jinja"
 fallback = ["faq"]
+price = { input = 0.1, output = 0.4 }
 
 [evaluation]
 cases = ["cases/*.jsonl"]
@@ -549,7 +550,10 @@ def test_the_analysis_of_harm_is_a_failure(context: Context) -> None:
 
 RIVAL = (
     ('candidate = "model"', 'candidate = "model"\nrivals = ["bold"]'),
-    ("[evaluation]", '[variants.bold]\nupstream = "openai"\nmodel = "bold"\n\n[evaluation]'),
+    (
+        "[evaluation]",
+        '[variants.bold]\nupstream = "openai"\nmodel = "bold"\nprice = { input = 1, output = 2 }\n\n[evaluation]',
+    ),
 )
 
 

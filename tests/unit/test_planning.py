@@ -264,7 +264,11 @@ class TestWorth:
         assert "NOT WORTH DOING" in found.says
 
     def test_a_monthly_budget_asks_for_users(self) -> None:
-        (found,) = worths(changed(("a_request = 0.01", "a_month = 30000")))
+        prices = [
+            (f'model = "{name}"', f'model = "{name}"\nprice = {{ input = 1, output = 2 }}')
+            for name in ("small", "large")
+        ]
+        (found,) = worths(changed(("a_request = 0.01", "a_month = 30000"), *prices))
         assert found.break_even_units == pytest.approx(5000)
         assert found.worth_doing is False
 

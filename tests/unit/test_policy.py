@@ -103,6 +103,7 @@ knowledge = ["a.md"]
 [variants.model]
 upstream = "m"
 model = "small"
+price = { input = 0.1, output = 0.3 }
 """
 
 

@@ -165,6 +165,46 @@ quality = {}
         ("[guardrails.a]\nmatures_after = '0s'", "final before anybody could answer"),
         ("[signals.a]\nmatures_after = '0s'", "final before anybody could answer"),
         ("[goals.a]\nsilence = 'none'", "goals.a.silence = 'none' leaves out who never answered"),
+        ("[budget]\na_day = 0", "budget.a_day"),
+        (
+            "[budget]\na_month = 5\n[variants.x]\nupstream = 'openai'\nmodel = 'm'",
+            "variants.x has no price, so budget.a_month could not be held",
+        ),
+        ("[budget]\na_day = 5\nbeyond = 'serch'", "budget.beyond = 'serch' names no variant"),
+        ("[budget]\nbeyond = 'x'\n[variants.x]\nupstream = 'search'", "has no meaning without a cap such as a_day"),
+        (
+            "[budget]\na_day = 5\nbeyond = 'x'\n[variants.x]\nupstream = 'openai'\nmodel = 'm'\nprice = { input = 0, output = 1 }",
+            "'x' costs money, and it would answer when there is none left",
+        ),
+        (
+            """[budget]
+a_day = 5
+beyond = 'x'
+[variants.x]
+upstream = 'search'
+fallback = ['y']
+[variants.y]
+upstream = 'openai'
+model = 'm'
+price = { input = 1, output = 1 }
+""",
+            "'y', a fallback of 'x', costs money",
+        ),
+        (
+            "[budget]\nunit = { a_day = 5 }\n[variants.x]\nupstream = 'openai'\nmodel = 'gpt-4o-mini'",
+            "so budget.unit.a_day could not be held; write budget.dollar = 0.9, say, for its public price of 0.15 and 0.6 USD",
+        ),
+        ("[budget]\na_day = -5", "budget.a_day"),
+        ("[budget]\na_day = inf", "budget.a_day"),
+        ("[budget]\ncurrency = 'USD'\ndollar = 0.9", "says what a dollar is in another currency"),
+        ("[limits.key]\nrequests_a_minute = 0", "limits.key.requests_a_minute"),
+        ("[limits.unit]\nrequests_a_minute = -1", "limits.unit.requests_a_minute"),
+        ("[limits]\nrequests_a_minute = 5", "limits.requests_a_minute"),
+        ("[limits.key]\ntokens_a_minute = 4096", "is not more than one answer may take (4,096 tokens)"),
+        (
+            "[limits.key]\ntokens_a_minute = 5000\n[variants.x]\nupstream = 'openai'\nparameters = { max_tokens = 6000 }",
+            "is not more than one answer may take (6,000 tokens)",
+        ),
         ("[rollout]\nbeta = 0", "rollout.beta = 0 must be above 0"),
         ("[rollout]\nalpha = 1", "rollout.alpha = 1 must be below 0.5"),
         ("[rollout]\nrisk_budget = 0", "rollout.risk_budget = 0 must be at least 1"),

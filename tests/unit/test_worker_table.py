@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from pilotage.access import Key, Role
+from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.app.worker import Table
@@ -61,7 +62,7 @@ def test_with_the_store_away_the_last_table_stays(
 
         upstreams = WorkerUpstreams(Pool(), clock, environment=lambda _: "", blob=blob)
         door = Door(clock, mac_secret=b"m", unit_secret=b"u")
-        table = Table(store, door, upstreams, Sight(Heartbeats(tmp_path)))
+        table = Table(store, door, upstreams, Sight(Heartbeats(tmp_path)), Shares(store, "w0-1"))
         with store.write() as tx:
             knowledge = (("a.md", tx.blobs.put(b"# Parcels\n\nThree days.")),)
         live = Release(use_case="faq", variant="a", upstream=UpstreamAddress(kind="search"), knowledge=knowledge)
@@ -150,7 +151,7 @@ def test_a_rollout_goes_blind_and_sees_again_also_with_the_store_away(store: Int
         nonlocal now
         upstreams = WorkerUpstreams(Pool(), FrozenClock(), environment=lambda _: "", blob=lambda _: None)
         door = Door(FrozenClock(), mac_secret=b"m", unit_secret=b"u")
-        table = Table(store, door, upstreams, Sight(heartbeats, timer=lambda: now))
+        table = Table(store, door, upstreams, Sight(heartbeats, timer=lambda: now), Shares(store, "w0-1"))
 
         async def arm() -> tuple[str, str, int, int]:
             await table.refresh()

@@ -37,6 +37,7 @@ from pilotage.counting.observe import Observer
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context
 from pilotage.governance.mandate import Mandate
+from pilotage.governance.settlement import settle
 from pilotage.monitor.notices import Notices
 from pilotage.monitor.watcher import Watcher
 from pilotage.monitor.watches import Watches
@@ -45,6 +46,7 @@ from pilotage.rollout.running import Running
 from pilotage.rollout.tally import resumed
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.heartbeats import Heartbeats
+from pilotage.store.holders import Holders
 from pilotage.store.losses import LossReader
 from pilotage.store.spool import Reader
 from pilotage.store.sqlite import SqliteStore
@@ -104,6 +106,7 @@ async def serve(
             )
             return Engine(ingest, controller, Watcher(context, observer, mandate, watches), observer)
 
+        holders = Holders(workspace.run)
         loop = Loop(
             context,
             mandate,
@@ -112,6 +115,7 @@ async def serve(
             losing=Losing(losses, watch),
             notices=Notices(context, mandate, post),
             texts=Texts(workspace.texts),
+            settle=lambda: settle(store, events, spool, holders, losses.by_worker()),
         )
         visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)
         site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)

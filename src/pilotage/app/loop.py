@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.clock import HOUR
 from pilotage.console.health import Health
 from pilotage.errors import PilotageError
+from pilotage.governance.budgets import tell
 from pilotage.governance.mandate import RENEW_SECONDS
 from pilotage.governance.retention import expire_texts
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
-WORK = ("mandate", "events", "losses", "rollouts", "watch", "alarms", "notices", "sealing", "texts")
+WORK = ("mandate", "events", "losses", "rollouts", "watch", "alarms", "notices", "sealing", "texts", "budgets")
 """What may fail beside the use cases."""
 
 log = logging.getLogger(__name__)
@@ -64,10 +65,12 @@ class Loop:
         losing: Losing,
         notices: Notices,
         texts: Texts,
+        settle: Callable[[], int],
     ) -> None:
         self._context, self._mandate, self._begin = context, mandate, begin
         self._seal, self._losing, self._texts = seal, losing, texts
         self._notices = notices
+        self._settle = settle
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
@@ -148,6 +151,7 @@ class Loop:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
         await self._attempt("sealing", ingest.seal_due)
         await self._attempt("notices", self._notices.turn)
+        await self._attempt("budgets", self._look_after_budgets)
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:
             return
@@ -156,6 +160,13 @@ class Loop:
             self._expired = now
         if gone:
             log.info("%d files of texts have expired", gone)
+
+    def _look_after_budgets(self) -> None:
+        settled = self._settle()
+        if settled:
+            log.info("the shares of %d workers that were killed are settled", settled)
+        for said in tell(self._context):
+            log.warning("%s", said)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -26,6 +26,7 @@ from pilotage import settings
 from pilotage.app.child import RETIRE
 from pilotage.app.doors import certified
 from pilotage.app.log import start_log
+from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
 from pilotage.app.telemetry import telemetry
 from pilotage.app.upstreams import WorkerUpstreams
@@ -34,6 +35,7 @@ from pilotage.errors import PilotageError, Refused, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
 from pilotage.gateway.exporter import Exporter
+from pilotage.gateway.limits import Limits
 from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
@@ -42,8 +44,10 @@ from pilotage.serving.shadow import Shadow
 from pilotage.spec.route import Route
 from pilotage.store.figures import FigureFile
 from pilotage.store.heartbeats import Heartbeats
+from pilotage.store.holders import Holder
 from pilotage.store.losses import LossFile
 from pilotage.store.purse import PurseFile
+from pilotage.store.rates import Counters
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
@@ -70,11 +74,12 @@ log = logging.getLogger(__name__)
 class Table:
     """Keeps the door's routing table at what the store says, and at which rollouts are watched."""
 
-    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams, sight: Sight) -> None:
+    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams, sight: Sight, shares: Shares) -> None:
         self._store = store
         self._door = door
         self._upstreams = upstreams
         self._sight = sight
+        self._shares = shares
         self._change = -1
         self._routes: dict[str, Route] = {}
         self._keys: list[Key] = []
@@ -119,6 +124,7 @@ class Table:
                     routes[row.use_case] = self._routes[row.use_case]
         releases = {reference: release for route in routes.values() for reference, release in route.releases.items()}
         await asyncio.to_thread(self._upstreams.index, list(releases.values()))
+        await self._shares.follow(routes, keys)
         self._routes, self._keys = routes, keys
         self._door.table = RoutingTable(routes, keys, await self._blind())
         self._upstreams.retain(releases)
@@ -155,7 +161,11 @@ async def serve(
         )
         stack.push_async_callback(upstreams.close)
         door = Door(clock, mac_secret=store.secret("mac"), unit_secret=store.secret("unit"))
-        table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)))
+        holder = Holder(workspace.run, name, losses.events)
+        shares, counters = Shares(store, holder.name), Counters(workspace.run, name)
+        shares.limits = limits = Limits(clock, counters.minutes, counters, shares.renew_soon)
+        stack.push_async_callback(_give_back, shares, holder)
+        table = Table(store, door, upstreams, Sight(Heartbeats(workspace.run)), shares)
         await table.refresh()
         figures = FigureFile(workspace.run, name, LAYOUT)
         stack.callback(figures.close)
@@ -166,7 +176,15 @@ async def serve(
         purse = PurseFile(workspace.run, name, clock)
         shadow = Shadow(upstreams, recorder, clock, purse)
         gateway = Gateway(
-            door, upstreams, recorder, spool, clock, figures=Figures(figures), exporter=exporter, signals=(shadow,)
+            door,
+            upstreams,
+            recorder,
+            spool,
+            clock,
+            limits=limits,
+            figures=Figures(figures),
+            exporter=exporter,
+            signals=(shadow,),
         )
         stack.push_async_callback(gateway.close)
         stack.push_async_callback(shadow.close)
@@ -181,20 +199,30 @@ async def serve(
 
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(_keep(table, spool, gateway, ending))
-            heeding = group.create_task(_heed(door, shadow, purse))
+            keeping = [
+                group.create_task(_keep(table, counters, spool, gateway, ending)),
+                group.create_task(shares.keep()),
+                group.create_task(_heed(door, shadow, purse)),
+            ]
             await listener.serve(doors, ending, drain_seconds=DRAIN_SECONDS, ready=ready)
-            keeping.cancel()
-            heeding.cancel()
+            for task in keeping:
+                task.cancel()
 
 
-async def _keep(table: Table, spool: Writer, gateway: Gateway, ending: asyncio.Event) -> None:
+async def _give_back(shares: Shares, holder: Holder) -> None:
+    """Give back what was not spent. Where the store does not take it, it is settled from the spool, as after a kill."""
+    if await shares.close():
+        holder.close()
+
+
+async def _keep(table: Table, counters: Counters, spool: Writer, gateway: Gateway, ending: asyncio.Event) -> None:
     """Follow the store, sync the spool, and end with the parent: an orphan would hold the port for nobody."""
     parent = os.getppid()
     polls = 0
     while True:
         await asyncio.sleep(POLL_SECONDS)
         await table.refresh()
+        await asyncio.to_thread(counters.follow)
         gateway.count()
         polls += 1
         if polls % SYNC_EVERY == 0:

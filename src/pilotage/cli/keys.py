@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pilotage import settings
 from pilotage.access import Role
 from pilotage.cli.options import Json, Server, Workspace, commander, given
-from pilotage.cli.output import say, show_json, table, when
+from pilotage.cli.output import money, say, show_json, table, when
 from pilotage.errors import WrongCall
 from pilotage.spec.quantity import parse_duration
 
@@ -45,6 +45,23 @@ def create(
         str,
         typer.Option("--expires-in", metavar="TIME", help="How long it is good for, such as 90d.", show_default=False),
     ] = "",
+    requests_a_minute: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="The most requests in one minute.", show_default=False)
+    ] = None,
+    tokens_a_minute: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="The most tokens in one minute.", show_default=False)
+    ] = None,
+    money_a_day: Annotated[
+        float | None,
+        typer.Option(metavar="MONEY", min=1e-6, help="The most that one day may cost.", show_default=False),
+    ] = None,
+    money_a_month: Annotated[
+        float | None,
+        typer.Option(metavar="MONEY", min=1e-6, help="The most that one month may cost.", show_default=False),
+    ] = None,
+    currency: Annotated[
+        str, typer.Option(metavar="CODE", help="What that money is in: the currency of the use cases that it asks.")
+    ] = "EUR",
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
@@ -62,6 +79,11 @@ def create(
         use_cases=use_case or [],
         expires=expires or None,
         person=person,
+        requests_a_minute=requests_a_minute,
+        tokens_a_minute=tokens_a_minute,
+        a_day=money_a_day,
+        a_month=money_a_month,
+        currency=currency,
     )
     result = commander(workspace, server).run("keys_create", arguments)
     if as_json:
@@ -85,7 +107,7 @@ def list_keys(
         show_json(result)
         return
     table(
-        ("id", "name", "person", "roles", "use cases", "created", "expires", "revoked"),
+        ("id", "name", "person", "roles", "use cases", "created", "expires", "revoked", "limits"),
         (
             (
                 key["id"],
@@ -96,6 +118,7 @@ def list_keys(
                 when(key["created"]),
                 when(key.get("expires", 0)),
                 when(key.get("revoked", 0)),
+                _limits(key),
             )
             for key in result["keys"]
         ),
@@ -115,3 +138,12 @@ def revoke(
         show_json(result)
     else:
         say(f"Key {key} is revoked.")
+
+
+def _limits(key: dict[str, Any]) -> str:
+    """Return what may be asked with a key, and how its money stands."""
+    says = [
+        f"{key[name]:,} {name.replace('_', ' ')}" for name in ("requests_a_minute", "tokens_a_minute") if key.get(name)
+    ]
+    says += [money(budget, key["currency"]) for budget in key.get("budget", ())]
+    return "; ".join(says)

@@ -97,3 +97,15 @@ def when(microseconds: int) -> str:
 
 def percent(millionths: int) -> str:
     return f"{millionths / 10_000:g} %"
+
+
+def money(budget: dict[str, Any], currency: str) -> str:
+    """Return how a budget stands: `spent` of `cap`, and what it comes to at this pace."""
+    says = f"{budget['spent']:,.2f} of {budget['cap']:,.2f} {currency} spent in {budget['period']}"
+    held = budget["given_out"] - budget["spent"]
+    if held > 0:
+        says += f", {held:,.2f} held by workers"
+    if budget["forecast"] is not None:
+        beyond = " (the cap is reached before)" if budget["forecast"] > budget["cap"] else ""
+        says += f"; at this pace {budget['forecast']:,.2f}{beyond}"
+    return says

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pilotage.cli.options import Json, Server, Workspace, commander, given
-from pilotage.cli.output import percent, say, show_gate, show_json, table, when
+from pilotage.cli.output import money, percent, say, show_gate, show_json, table, when
 
 
 def status(
@@ -33,7 +33,7 @@ def status(
         say("No use case is registered yet; `pilotage init my-use-case` writes a folder to start from.")
     else:
         table(
-            ("use case", "stage", "candidate", "share", "live", "gate"),
+            ("use case", "stage", "candidate", "share", "live", "gate", "budget"),
             (
                 (
                     one["use_case"],
@@ -42,6 +42,9 @@ def status(
                     percent(one["rollout"]["share"]) if _rolling(one) else "",
                     _variant(one["live"]) or "nothing",
                     _gate(one["gate"]),
+                    ", ".join(
+                        f"{budget['spent']:,.2f} of {budget['cap']:,.2f} a {budget['per']}" for budget in one["budget"]
+                    ),
                 )
                 for one in result["use_cases"]
             ),
@@ -80,6 +83,8 @@ def _one(one: dict[str, Any]) -> None:
         told = rollout["shown"] or rollout["last"]
         if told:
             say(f"  {'':<10} {told['reason']}")
+    for number, budget in enumerate(one["budget"]):
+        say(f"  {'' if number else 'budget':<10} {money(budget, one['currency'])}")
     for alarm in one["alarms"]:
         say(f"  {'alarm':<10} {alarm['what']} {alarm['says']} ({alarm['state']}, {alarm['id'][:12]})", style="red")
         if alarm["did"]:

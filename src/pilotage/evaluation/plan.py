@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,8 @@ import msgspec
 from pilotage.errors import Conflict, NotMeasured
 from pilotage.evaluation.dataset import load_cases, take_evenly
 from pilotage.spec.case import Case
+from pilotage.spec.money import provider_of
+from pilotage.spec.pricelist import listed
 
 Command = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Runs one command by name and arguments: on the workspace itself or through the control API. It may block."""
@@ -37,12 +39,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str = ""
     spec: dict[str, Any] = {}
     cases: tuple[CaseFile, ...] = ()
+    probes: tuple[CaseFile, ...] = ()
+    templates: tuple[CaseFile, ...] = ()
 
     def price(self, release: str) -> tuple[float, float] | None:
-        """Return the money for a million (input, output) tokens that the file declares for this release's variant."""
-        variant = release.partition("/")[2].partition("@")[0]
-        price = self.spec.get("variants", {}).get(variant, {}).get("price")
-        return (price["input"], price["output"]) if price else None
+        """Return the money for a million (input, output) tokens of this release's variant: the file's, else the public one."""
+        variant = self.spec.get("variants", {}).get(release.partition("/")[2].partition("@")[0], {})
+        price = variant.get("price")
+        if price:
+            return price["input"], price["output"]
+        rate = 1.0 if self.currency == "USD" else (self.spec.get("budget") or {}).get("dollar")
+        found = listed(provider_of(self.spec, variant), str(variant.get("model", "")))
+        return (found.input * rate, found.output * rate) if found and rate else None
 
     @property
     def currency(self) -> str:
@@ -78,15 +86,20 @@ async def fetch_plan(command: Command, use_case: str, variant: str = "", against
     return plan
 
 
-async def fetch_cases(command: Command, plan: Plan, most: int | None = None) -> Cases:
-    """Return the cases, at most as many as the file and the caller allow; raise NotMeasured where there are none."""
-    files = []
-    for file in sorted(plan.cases, key=lambda file: file.path):
+async def fetch_files(command: Command, files: Sequence[CaseFile]) -> list[tuple[str, bytes]]:
+    """Return (path, content) of registered files, by path."""
+    found = []
+    for file in sorted(files, key=lambda file: file.path):
         data = base64.b64decode((await call(command, "blob", {"digest": file.digest}))["data"])
         if hashlib.sha256(data).hexdigest() != file.digest:
             raise Conflict(f"{file.path} is not what was registered: its digest differs", hint="apply the folder again")
-        files.append((file.path, data))
-    cases = load_cases(files)
+        found.append((file.path, data))
+    return found
+
+
+async def fetch_cases(command: Command, plan: Plan, most: int | None = None) -> Cases:
+    """Return the cases, at most as many as the file and the caller allow; raise NotMeasured where there are none."""
+    cases = load_cases(await fetch_files(command, plan.cases))
     if not cases:
         raise NotMeasured(
             f"{plan.use_case} has no cases",

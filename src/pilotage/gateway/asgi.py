@@ -19,12 +19,14 @@ from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import CLIENT_GONE, Signals
 from pilotage.serving.serve import Server
+from pilotage.spec.price import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pilotage.gateway.door import Door
     from pilotage.gateway.exporter import Exporter
+    from pilotage.gateway.limits import Limits
     from pilotage.gateway.recorder import Recorder
     from pilotage.store.base import SpoolWriter
     from pilotage.upstream.base import Upstreams
@@ -46,6 +48,7 @@ class Gateway:
         spool: SpoolWriter,
         clock: Clock,
         *,
+        limits: Limits,
         figures: Figures,
         exporter: Exporter | None,
         signals: Sequence[Signals] = (),
@@ -61,8 +64,9 @@ class Gateway:
         server.tracing = spans.begin
         self._cache = server.cache
         self._tally = upstreams.tally
+        self._limits = limits
         self._paths: dict[str, dict[str, Handler]] = {
-            **{path: {"POST": handle} for path, handle in surfaces(door, server, clock).items()},
+            **{path: {"POST": handle} for path, handle in surfaces(door, server, clock, limits).items()},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
             _FLAGS: {"POST": Flags(door, recorder, clock).handle},
             _MODELS: {"GET": self._models},
@@ -146,12 +150,17 @@ class Gateway:
             pilotage_upstream_retries_total=tally.retried,
             pilotage_breakers_opened_total=tally.opened,
             pilotage_breakers_open=tally.open,
+            pilotage_beyond_budget_total=self._limits.beyond,
+            **{f"pilotage_limited_{what}_total": count for what, count in self._limits.refused.items()},
             pilotage_spans_sent_total=self._exporter.sent if self._exporter else 0,
             pilotage_spans_dropped_total=self._exporter.dropped if self._exporter else 0,
             pilotage_cache_hits_total=self._cache.hits,
             pilotage_cache_misses_total=self._cache.misses,
             pilotage_cache_bytes=self._cache.size,
         )
+
+        for one in self._limits.allowances:
+            self._figures.budget(one.account, one.cap / MILLION, one.last.taken / MILLION)
 
     async def _metrics(self, incoming: Incoming) -> None:
         self.count()

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pilotage.gateway.door import Admitted, Door
+    from pilotage.gateway.limits import Limits
+    from pilotage.serving.grant import Grant
     from pilotage.serving.serve import Server
     from pilotage.serving.trace import Trace
 
 
 class Chat:
-    def __init__(self, door: Door, server: Server, clock: Clock, parse: Callable[[bytes], Request]) -> None:
+    def __init__(
+        self, door: Door, server: Server, clock: Clock, limits: Limits, parse: Callable[[bytes], Request]
+    ) -> None:
         self._parse = parse
+        self._limits = limits
         self._door = door
         self._server = server
         self._clock = clock
@@ -41,8 +46,9 @@ class Chat:
                 f"{request.model!r} answers chats only: its release is not at a provider that speaks OpenAI's protocol"
             )
             raise refused(400, says, code="unsupported_surface", param="model")
+        admitted, grant = self._limits.admit(admitted, request, len(body), incoming.out)
         trace = self._server.tracing(incoming.header(b"traceparent"), incoming.header(b"tracestate"))
-        exposure = self._expose(admitted, received, arrived, trace)
+        exposure = self._expose(admitted, received, arrived, trace, grant)
         incoming.out |= {
             "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
             "x-pilotage-release": admitted.assignment.reference,
@@ -50,7 +56,9 @@ class Chat:
         }
         await self._answer(incoming, exposure, request)
 
-    def _expose(self, admitted: Admitted, received: int, arrived: int, trace: Trace | None) -> Exposure:
+    def _expose(
+        self, admitted: Admitted, received: int, arrived: int, trace: Trace | None, grant: Grant | None
+    ) -> Exposure:
         return Exposure(
             id=new_id(self._clock),
             route=admitted.route,
@@ -62,6 +70,7 @@ class Chat:
             source=admitted.source,
             caller=admitted.caller,
             trace=trace,
+            grant=grant,
         )
 
     async def _answer(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from pilotage.clock import Clock
     from pilotage.errors import UpstreamError
     from pilotage.gateway.door import Door
+    from pilotage.gateway.limits import Limits
     from pilotage.gateway.wire import Incoming
     from pilotage.serving.serve import Server
 
 
 class Messages(Chat):
-    def __init__(self, door: Door, server: Server, clock: Clock) -> None:
-        super().__init__(door, server, clock, parse)
+    def __init__(self, door: Door, server: Server, clock: Clock, limits: Limits) -> None:
+        super().__init__(door, server, clock, limits, parse)
 
     async def handle(self, incoming: Incoming) -> None:
         incoming.out["request-id"] = incoming.out["x-request-id"]

@@ -56,6 +56,12 @@ FAMILIES = {
     "pilotage_upstream_retries_total": Family("counter", "Requests sent to a provider again."),
     "pilotage_breakers_opened_total": Family("counter", "Times that a release was asked no more."),
     "pilotage_breakers_open": Family("gauge", "Releases that are not asked now, in each worker."),
+    "pilotage_limited_requests_total": Family("counter", "Requests refused for a limit on requests a minute."),
+    "pilotage_limited_tokens_total": Family("counter", "Requests refused for a limit on tokens a minute."),
+    "pilotage_limited_budget_total": Family("counter", "Requests refused for a budget."),
+    "pilotage_beyond_budget_total": Family("counter", "Requests answered by a budget's beyond."),
+    "pilotage_budget_cap": Family("most", "The most that a day or a month may cost, in units of its currency."),
+    "pilotage_budget_given_out": Family("most", "Of that, what workers have, spent or not."),
     "pilotage_spans_sent_total": Family("counter", "Traced requests that a collector took."),
     "pilotage_spans_dropped_total": Family("counter", "Traced requests that found no room or no collector."),
     "pilotage_cache_hits_total": Family("counter", "Requests answered from the cache."),
@@ -64,6 +70,7 @@ FAMILIES = {
     "pilotage_rollouts_blind": Family("most", "Rollouts whose controller is not heard of."),
 }
 LAYOUT = repr(FAMILIES)
+_LABELLED = ("pilotage_requests_total", _HITS, "pilotage_budget_cap", "pilotage_budget_given_out")
 
 
 class _Series(NamedTuple):
@@ -91,9 +98,7 @@ class Figures:
         self._rest = self._series((_OTHER, _OTHER, _OTHER, _OTHER, _OTHER, _OTHER), _OTHER, "")
         self._rest_path = self._path(_OTHER, 0)
         self._single = {
-            name: self._at(name, "")
-            for name, family in FAMILIES.items()
-            if not family.bounds and name not in ("pilotage_requests_total", _HITS)
+            name: self._at(name, "") for name, family in FAMILIES.items() if not family.bounds and name not in _LABELLED
         }
         self._before = {name: self._cells[at] for name, at in self._single.items() if FAMILIES[name].kind == "counter"}
 
@@ -147,6 +152,13 @@ class Figures:
         """Say how much there is of what is counted elsewhere: since this worker's start, or now."""
         for name, value in {**values, "pilotage_requests_in_flight": self.in_flight, "pilotage_workers": 1}.items():
             self._cells[self._single[name]] = self._before.get(name, 0) + value
+
+    def budget(self, account: str, cap: float, given_out: float) -> None:
+        """Say how a budget stands, in units of its currency."""
+        for name, value in (("pilotage_budget_cap", cap), ("pilotage_budget_given_out", given_out)):
+            at = self._at(name, _labels(("account", account)))
+            if at >= 0:
+                self._cells[at] = value
 
     def text(self) -> bytes:
         """Return the sum over all workers. Reads files, so it blocks."""

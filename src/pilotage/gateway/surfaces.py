@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pilotage.clock import Clock
     from pilotage.gateway.door import Door
+    from pilotage.gateway.limits import Limits
     from pilotage.gateway.wire import Incoming
     from pilotage.serving.serve import Server
 
@@ -25,7 +26,9 @@ _PARSERS = {
 }
 
 
-def surfaces(door: Door, server: Server, clock: Clock) -> dict[str, Callable[[Incoming], Awaitable[None]]]:
+def surfaces(
+    door: Door, server: Server, clock: Clock, limits: Limits
+) -> dict[str, Callable[[Incoming], Awaitable[None]]]:
     """Return who answers a POST at each path."""
-    handlers = {path: Chat(door, server, clock, parse).handle for path, parse in _PARSERS.items()}
-    return {**handlers, "/v1/messages": Messages(door, server, clock).handle}
+    handlers = {path: Chat(door, server, clock, limits, parse).handle for path, parse in _PARSERS.items()}
+    return {**handlers, "/v1/messages": Messages(door, server, clock, limits).handle}

@@ -16,6 +16,8 @@ from pilotage.records import Evidence as Fact
 from pilotage.spec.pattern import matching
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.status import UseCaseStatus
@@ -113,7 +115,7 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
     with context.store.read() as tx:
         stands = standing.standing(tx, arguments.use_case, serving=True)
         registered, spec = stands.registered, stands.spec
-        paths = {path for pattern in spec.evaluation.cases for path in matching(pattern, registered.files)}
+        own = spec.evaluation
         candidate = _candidate(stands.status, arguments.variant)
         release = tx.releases.get(candidate) if candidate else None
         return {
@@ -124,8 +126,15 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
             "against": _variant(registered, arguments.against),
             "prompt": release.prompt if release else "",
             "spec": registered.spec,
-            "cases": [{"path": path, "digest": registered.files[path]} for path in sorted(paths)],
+            "cases": _files(registered, own.cases),
+            "probes": _files(registered, own.probes),
+            "templates": _files(registered, own.templates),
         }
+
+
+def _files(registered: Registered, patterns: Iterable[str]) -> list[dict[str, str]]:
+    paths = {path for pattern in patterns for path in matching(pattern, registered.files)}
+    return [{"path": path, "digest": registered.files[path]} for path in sorted(paths)]
 
 
 def _variant(registered: Registered, variant: str) -> str:

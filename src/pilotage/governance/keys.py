@@ -9,8 +9,9 @@ import msgspec
 from pilotage import access
 from pilotage.access import Key, Role
 from pilotage.errors import NotFound, Refused, WrongCall
-from pilotage.governance import ledger
+from pilotage.governance import budgets, ledger
 from pilotage.governance.context import Text
+from pilotage.spec.price import MILLION
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 UseCaseName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
+Money = Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)]
+
+
 class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`use_cases` empty: all of them. `expires` in microseconds since 1970, 0 for never.
 
     `person` is who answers for what is done with it: whoever makes it, unless given.
+    The limits hold over all use cases; money is in units of `currency`.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -30,6 +35,11 @@ class KeysCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     use_cases: tuple[UseCaseName, ...] = ()
     expires: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     person: Annotated[str, msgspec.Meta(pattern=r"^([a-z][a-z0-9_.-]{0,62})?$")] = ""
+    requests_a_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    tokens_a_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+    a_day: Money | None = None
+    a_month: Money | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "EUR"
 
 
 class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +68,11 @@ def keys_create(context: Context, actor: Actor, arguments: KeysCreate) -> dict[s
         expires=arguments.expires,
         person=arguments.person or actor.who,
         makers=_makers(actor, arguments.person),
+        requests_a_minute=arguments.requests_a_minute or 0,
+        tokens_a_minute=arguments.tokens_a_minute or 0,
+        a_day=round((arguments.a_day or 0) * MILLION),
+        a_month=round((arguments.a_month or 0) * MILLION),
+        currency=arguments.currency,
     )
     with context.store.write() as tx:
         tx.keys.put(key)
@@ -77,7 +92,13 @@ def _makers(actor: Actor, person: str) -> tuple[str, ...]:
 def keys_list(context: Context, _: Actor, arguments: KeysList) -> dict[str, Any]:
     now = context.clock.now()
     with context.store.read() as tx:
-        return {"keys": [shown(key) for key in tx.keys.all() if arguments.ended or access.lives(key, now)]}
+        return {
+            "keys": [
+                {**shown(key), "budget": budgets.stand(tx, budgets.account_of_key(key.id), budgets.of_key(key), now)}
+                for key in tx.keys.all()
+                if arguments.ended or access.lives(key, now)
+            ]
+        }
 
 
 def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[str, Any]:
@@ -109,4 +130,9 @@ def shown(key: Key) -> dict[str, Any]:
         "revoked": key.revoked,
         "person": key.person,
         "makers": list(key.makers),
+        "requests_a_minute": key.requests_a_minute,
+        "tokens_a_minute": key.tokens_a_minute,
+        "a_day": key.a_day / MILLION,
+        "a_month": key.a_month / MILLION,
+        "currency": key.currency,
     }

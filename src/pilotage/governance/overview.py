@@ -8,7 +8,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.decision.transition import UNDER_WAY
-from pilotage.governance import standing
+from pilotage.governance import budgets, standing
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
@@ -61,6 +61,8 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "retired": status.retired,
         "rollout": _rollout(tx, stands),
         "gate": door.as_json() if door else None,
+        "currency": spec.budget.currency if spec.budget else "EUR",
+        "budget": budgets.stand(tx, status.use_case, budgets.of_use_case(spec), now),
         "alarms": [msgspec.structs.asdict(alarm) for alarm in tx.alarms.of(status.use_case, open_only=True)],
         "watch": watch_of(tx, status, spec),
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],

@@ -12,13 +12,17 @@ from pilotage.decision.verdict import guardrails
 from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
 from pilotage.governance.organisation import organisation_of
-from pilotage.spec.route import Allocation, MetricDoor, Route, ShadowPlan
+from pilotage.spec.pricelist import converted, listed
+from pilotage.spec.route import Allocation, Limits, MetricDoor, Money, Pace, Route, ShadowPlan
+from pilotage.spec.spending import UnitBudget
 from pilotage.status import MILLION, Phase, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pilotage.spec import spending
     from pilotage.spec.metric import Metric
+    from pilotage.spec.price import Price
     from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
@@ -54,6 +58,9 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         retention=spec.data.retention,
         retain_for=spec.data.retain_for,
         currency=spec.budget.currency if spec.budget else "EUR",
+        prices=_public_prices(releases, spec),
+        money=_money(registered, spec),
+        limits=_limits(spec),
         shadow=_shadow(status, spec),
     )
     return msgspec.json.encode(route, order="deterministic")
@@ -88,6 +95,48 @@ def _allocation(status: UseCaseStatus, spec: UseCase) -> Allocation | None:
         out=() if held else tuple(sorted(rollout.out)),
         over=bool(held),
     )
+
+
+def _money(registered: Registered, spec: UseCase) -> Money | None:
+    budget = spec.budget
+    if budget is None or not budget.capped:
+        return None
+    unit = budget.unit or UnitBudget()
+    return Money(
+        a_day=_millionths(budget.a_day),
+        a_month=_millionths(budget.a_month),
+        beyond=registered.releases[budget.beyond] if budget.beyond else "",
+        unit_a_day=_millionths(unit.a_day),
+        unit_a_month=_millionths(unit.a_month),
+    )
+
+
+def _millionths(amount: float | None) -> int:
+    return round((amount or 0) * MILLION)
+
+
+def _limits(spec: UseCase) -> Limits:
+    limits = spec.limits
+    if limits is None:
+        return Limits()
+    return Limits(
+        key=_pace(limits.key), unit=_pace(limits.unit), max_tokens=limits.max_tokens, max_bytes=limits.max_bytes
+    )
+
+
+def _pace(pace: spending.Pace | None) -> Pace:
+    return Pace() if pace is None else Pace(pace.requests_a_minute or 0, pace.tokens_a_minute or 0)
+
+
+def _public_prices(releases: Mapping[str, Release], spec: UseCase) -> dict[str, Price]:
+    """Return the public prices of those that name none, where they can be said in the file's currency."""
+    rate = spec.budget.rate if spec.budget else None
+    found = {
+        reference: listed(release.upstream.provider, release.model)
+        for reference, release in releases.items()
+        if release.price is None and rate is not None
+    }
+    return {reference: converted(one, rate or 0) for reference, one in found.items() if one is not None}
 
 
 def _shadow(status: UseCaseStatus, spec: UseCase) -> ShadowPlan | None:

@@ -27,6 +27,7 @@ class ChatRequest(Request, frozen=True, kw_only=True):
     surface: ClassVar[str] = "chat"
     path: ClassVar[str] = "/chat/completions"
     chats: ClassVar[bool] = True
+    bounds: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
 
     said: list[dict[str, Any]]
     wants_usage: bool

@@ -26,6 +26,7 @@ _EMBEDDINGS = msgspec.json.Decoder(_Embeddings)
 class EmbeddingsRequest(Request, frozen=True, kw_only=True):
     surface: ClassVar[str] = "embeddings"
     path: ClassVar[str] = "/embeddings"
+    answers_tokens: ClassVar[bool] = False
     answer_limit: ClassVar[int] = 128 << 20
 
     @property

@@ -36,7 +36,13 @@ _IMAGES = msgspec.json.Decoder(_Images)
 class ImagesRequest(Request, frozen=True, kw_only=True):
     surface: ClassVar[str] = "images"
     path: ClassVar[str] = "/images/generations"
+    answer_most: ClassVar[int] = 8_192
+    """Of one picture; the largest in high quality has 6,240."""
     answer_limit: ClassVar[int] = 128 << 20
+
+    @property
+    def pictures(self) -> bool:
+        return True
 
     @property
     def transcript(self) -> str:
@@ -48,6 +54,7 @@ class ImagesRequest(Request, frozen=True, kw_only=True):
             found = _IMAGES.decode(reply)
         except UNREADABLE:
             raise UpstreamError("protocol", "the provider's answer holds no images") from None
+        outcome.pictured(len(found.data))
         if found.usage is not None:
             outcome.count(found.usage.input_tokens, found.usage.output_tokens)
         return reply, "application/json"
@@ -55,6 +62,8 @@ class ImagesRequest(Request, frozen=True, kw_only=True):
     def relay(self, answer: Answer, outcome: Outcome, reference: str) -> Relay | None:
         if not self.stream:
             return None
+        # Of a picture as it is painted, a provider makes one.
+        outcome.pictured(1)
         form = TypedForm(outcome, _WHOLES, lambda event: count(event, outcome))
         return EventStream(answer, outcome, reference, form)
 

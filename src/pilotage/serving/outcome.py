@@ -9,6 +9,7 @@ import msgspec
 
 from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, Started
+from pilotage.serving.grant import Bill, Grant
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
 from pilotage.serving.trace import Hop, Trace
@@ -45,6 +46,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
 
     `arrived` is when its last byte was there, by the same clock. `copy_of` is the live inference that shadow traffic copies.
+    `grant` is what it may cost, where that is limited.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     caller: str = ""
     trace: Trace | None = None
     copy_of: str = ""
+    grant: Grant | None = None
 
 
 class Outcome:
@@ -84,6 +87,7 @@ class Outcome:
         self._attempts = 0
         self._first_byte = 0
         self._usage: tuple[int, int] | None = None
+        self._pictures = 0
         self._model = ""
         self._done = False
         self.finish_reason = ""
@@ -115,6 +119,9 @@ class Outcome:
                 key=exposure.key,
                 caller=exposure.caller,
                 copy_of=exposure.copy_of,
+                held=exposure.grant.held * sum(1 + release.upstream.retries for release in chain)
+                if exposure.grant is not None
+                else 0,
             )
         )
 
@@ -159,6 +166,16 @@ class Outcome:
 
     def attempt(self) -> None:
         self._attempts += 1
+
+    def sending(self, release: Release, size: int) -> None:
+        """Note that so many bytes go out now; raise UpstreamError where they may cost more than there is."""
+        if self._exposure.grant is not None:
+            self._exposure.grant.sending(release, size)
+
+    def missed(self, kind: str) -> None:
+        """Note that an attempt failed, whatever is tried next."""
+        if self._exposure.grant is not None:
+            self._exposure.grant.missed(kind)
 
     def hop(self, reference: str, release: Release) -> Hop | None:
         """Note that a release is being asked; None where nobody traces."""
@@ -208,6 +225,10 @@ class Outcome:
     def count(self, tokens_in: int | None, tokens_out: int | None) -> None:
         self._usage = (_tokens(tokens_in), _tokens(tokens_out))
 
+    def pictured(self, number: int) -> None:
+        """Note how many pictures there are."""
+        self._pictures = number
+
     def ended(self, reason: str) -> None:
         """Note why the model stopped, in the surface's own word."""
         self.finish_reason = reason[:_LONGEST_NAME]
@@ -230,6 +251,9 @@ class Outcome:
             # Nothing had come when the caller gave up. A release that hangs must not look faultless.
             self.error = "abandoned"
         tokens_in, tokens_out = self._usage or (0, 0)
+        bill = self._bill()
+        grant = self._exposure.grant
+        spent = grant.settle(bill) if grant is not None else 0
         finished = Finished(
             id=self._exposure.id,
             use_case=self._exposure.route.use_case,
@@ -245,7 +269,8 @@ class Outcome:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             counted=self._usage is not None,
-            cost=_cost(self._release, tokens_in, tokens_out),
+            cost=bill.cost if bill is not None else 0,
+            spent=spent,
             finish_reason=self.finish_reason,
             model=self._model,
             hits=self._hits.records() if self._hits is not None else (),
@@ -253,6 +278,12 @@ class Outcome:
         self._recorder.finished(finished, self._text(), redact=self._exposure.route.retention == "redacted")
         for signal in self._signals:
             signal.ended(self, finished)
+
+    def _bill(self) -> Bill | None:
+        if self._release is None:
+            return None
+        price = self._exposure.route.price(self._served, self._release)
+        return Bill(price, self._usage, self._pictures, self._request.characters)
 
     def _elapsed(self) -> int:
         return (time.monotonic_ns() - self._exposure.received) // 1000
@@ -282,11 +313,3 @@ def _patience(release: Release) -> int:
 def _tokens(said: int | None) -> int:
     """Return what a provider says of tokens, as far as it can be true."""
     return min(max(said or 0, 0), _MOST_TOKENS)
-
-
-def _cost(release: Release | None, tokens_in: int, tokens_out: int) -> int:
-    """Return millionths of the currency; prices are millionths for a million tokens."""
-    if release is None:
-        return 0
-    price_in, price_out = release.input_price or 0, release.output_price or 0
-    return round((tokens_in * price_in + tokens_out * price_out) / 1_000_000)

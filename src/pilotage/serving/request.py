@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 BODY_LIMIT = 4 << 20
 DEPTH_LIMIT = 64
 
-_BOUNDS = frozenset({"max_tokens", "max_completion_tokens"})
+BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_CHAT_BOUNDS = frozenset(BOUNDS[:2])
 
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -36,6 +37,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     chats: ClassVar[bool] = False
     texts: ClassVar[tuple[str, ...]] = ("messages", "input", "instructions", "prompt", "prediction")
     """Fields of the body that hold what is asked, as texts: what filters look at."""
+    bounds: ClassVar[tuple[str, ...]] = ()
+    """Fields that say how many tokens an answer may have, the usual one first."""
+    answers_tokens: ClassVar[bool] = True
+    """Whether there may be any."""
+    answer_most: ClassVar[int] = 0
+    """Tokens that an answer has at most where no field bounds it; 0: as many as the file says."""
     answer_limit: ClassVar[int] = 16 << 20
     """Bytes of a unary answer."""
 
@@ -65,6 +72,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
     @property
+    def characters(self) -> int:
+        """Return how many characters are to be read aloud."""
+        return 0
+
+    @property
+    def pictures(self) -> bool:
+        """Return whether pictures are asked for, `n` of them or one."""
+        return False
+
+    @property
     def everything(self) -> dict[str, Any]:
         """Return all fields that were sent, those too that only one protocol knows."""
         return self.body
@@ -73,9 +90,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """Return what goes to the release's provider, in its own names; the variant's fixed parameters win."""
         address, fixed = release.upstream, release.parameters
         given = adapt(self.body, address, chat=self.chats)
-        if self.chats and not _BOUNDS.isdisjoint(fixed):
+        if self.chats and not _CHAT_BOUNDS.isdisjoint(fixed):
             # One thing by two names: the caller's other one must not stand beside the variant's.
-            given = {name: value for name, value in given.items() if name not in _BOUNDS}
+            given = {name: value for name, value in given.items() if name not in _CHAT_BOUNDS}
         return {**given, **adapt(fixed, address, chat=self.chats), "model": release.model}
 
     def rewritten(self, fields: dict[str, Any]) -> Self:

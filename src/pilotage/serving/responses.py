@@ -49,6 +49,7 @@ _RESPONSE = msgspec.json.Decoder(_Response)
 class ResponsesRequest(Request, frozen=True, kw_only=True):
     surface: ClassVar[str] = "responses"
     path: ClassVar[str] = "/responses"
+    bounds: ClassVar[tuple[str, ...]] = ("max_output_tokens",)
 
     said: list[dict[str, Any]]
     """The items of the input that are messages."""

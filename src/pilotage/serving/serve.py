@@ -130,8 +130,8 @@ class Server:
                 answer = await self._answer(exposure, request, outcome, reference, release, hop=hop)
                 kind = ""
             except UpstreamError as raised:
-                if raised.kind == "open" and fault is not None:
-                    # The last attempt opened it; what that attempt met with is what there is to say.
+                if raised.kind in ("open", "budget") and fault is not None:
+                    # The last attempt opened it, or took what there was; what it met with is what there is to say.
                     break
                 # What the provider refuses says that it answers.
                 fault, kind = raised, raised.kind if raised.status >= 500 else ""
@@ -151,6 +151,7 @@ class Server:
             finally:
                 outcome.heard()
                 self._breakers.told(reference, breaker, kind)
+            outcome.missed(fault.kind)
             wait = pause(fault, tried, release.upstream, self._chance)
             if wait is None:
                 break
@@ -179,6 +180,7 @@ class Server:
             outcome.passes(filtering.hits)
             request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
+        outcome.sending(release, len(call.body))
         if hop is not None and exposure.trace is not None:
             call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()

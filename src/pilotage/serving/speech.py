@@ -21,6 +21,12 @@ _WHOLES = frozenset({"speech.audio.done"})
 class SpeechRequest(Request, frozen=True, kw_only=True):
     surface: ClassVar[str] = "speech"
     path: ClassVar[str] = "/audio/speech"
+    answer_most: ClassVar[int] = 16_384
+    """Tokens of the longest sound that providers make of one text: some ten minutes."""
+
+    @property
+    def characters(self) -> int:
+        return len(self.body["input"])
 
     @property
     def transcript(self) -> str:

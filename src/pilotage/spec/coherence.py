@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotage.spec.fault import looks_secret, meant, shown
 from pilotage.spec.metric import LEFT_OUT
+from pilotage.spec.money import unaffordable
 from pilotage.spec.provider import providers
 from pilotage.spec.rollout import Rollout
 from pilotage.spec.use_case import BUILT_IN_UPSTREAMS
@@ -35,6 +36,7 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _caches(tables, variants)
     yield from _metrics(tables)
     yield from _unprovable(tables)
+    yield from unaffordable(tables, variants)
     yield from _shadow(tables, variants)
     yield from _secrets((), tables)
 

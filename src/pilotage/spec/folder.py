@@ -108,7 +108,8 @@ def _named(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         yield from _strings(("variants", name, "knowledge"), variant.get("knowledge"))
     evaluation = tables.get("evaluation")
     if isinstance(evaluation, dict):
-        yield from _strings(("evaluation", "cases"), evaluation.get("cases"))
+        for key in ("cases", "probes", "templates"):
+            yield from _strings(("evaluation", key), evaluation.get(key))
 
 
 def _strings(where: KeyPath, value: object) -> Iterator[tuple[KeyPath, str]]:

@@ -113,7 +113,7 @@ def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> It
                 line,
                 f"{dotted(path)}: {shown(name)} matches nothing; {what}: check the path, relative to {FILE}",
             )
-        use = "prompt" if one else str(path[0])
+        use = "prompt" if one else str(path[1 if path[0] == "evaluation" else 0])
         for file in found:
             if seen.get(file) == use:
                 continue
@@ -149,6 +149,10 @@ def _knowledge(_: str, text: str, __: object) -> list[tuple[int, str]]:
     return [] if text.strip() else [(1, "is empty; write an article into it, or remove it")]
 
 
+def _filled(_: str, text: str, __: object) -> list[tuple[int, str]]:
+    return [] if text.strip() else [(1, "is empty; write something into it, or remove it")]
+
+
 def _cases(file: str, text: str, cases: dict[str, tuple[str, int]]) -> list[tuple[int, str]]:
     found, faults = read_cases(text.encode())
     faults += [fault for line, case in found if (fault := _twice(file, line, case, cases))]
@@ -165,5 +169,8 @@ def _twice(file: str, line: int, case: Case, cases: dict[str, tuple[str, int]]) 
 _CHECKS: dict[str, Callable[[str, str, dict[str, tuple[str, int]]], list[tuple[int, str]]]] = {
     "prompt": _prompt,
     "variants": _knowledge,
-    "evaluation": _cases,
+    "cases": _cases,
+    # Their suites say what is wrong within, before anything is sent.
+    "probes": _filled,
+    "templates": _filled,
 }

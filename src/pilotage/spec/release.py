@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pilotage.spec.filter_rule import FilterRule
+from pilotage.spec.price import FREE, Price
 
 
 class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
@@ -56,7 +57,8 @@ class CacheRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What serves. `prompt` is the template's text; `knowledge` pairs of (file name, SHA-256 of its bytes) in the store.
 
-    `fallbacks` are references to other releases, `filters` what its texts pass through, in order; prices are millionths of the currency for a million tokens.
+    `fallbacks` are references to other releases, `filters` what its texts pass through, in order; prices are millionths
+    of the currency: for a million tokens, a picture, a million characters read aloud. Without `input_price`, what it costs is not its own to say.
     """
 
     use_case: str
@@ -70,12 +72,21 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filters: tuple[FilterRule, ...] = ()
     input_price: int | None = None
     output_price: int | None = None
+    image_price: int = 0
+    speech_price: int = 0
     cache: CacheRules | None = None
 
     @property
     def digest(self) -> str:
         """Return 12 hex digits of SHA-256 over the canonical JSON of the content."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:12]
+
+    @property
+    def price(self) -> Price | None:
+        """Return what it says that it costs; who only searches costs nothing."""
+        if self.input_price is None:
+            return FREE if self.upstream.kind == "search" else None
+        return Price(self.input_price, self.output_price or 0, self.image_price, self.speech_price)
 
     @property
     def reference(self) -> str:

@@ -6,6 +6,7 @@ import math
 
 import msgspec
 
+from pilotage.spec.price import Price
 from pilotage.spec.release import Release
 
 GREATEST = 1e12
@@ -55,6 +56,36 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     over: bool = False
 
 
+class Money(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a use case may cost, in millionths of its currency; 0 is no cap. `beyond` answers where that does not suffice."""
+
+    a_day: int = 0
+    a_month: int = 0
+    beyond: str = ""
+    unit_a_day: int = 0
+    unit_a_month: int = 0
+
+
+class Pace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much may be asked in a minute; 0 is no limit."""
+
+    requests: int = 0
+    tokens: int = 0
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much may be asked in a minute, by each key and by each unit.
+
+    `max_tokens` is how long an answer may be where neither the request nor its release says it, `max_bytes` how large a
+    request (0: as large as any).
+    """
+
+    key: Pace = Pace()
+    unit: Pace = Pace()
+    max_tokens: int = 4_096
+    max_bytes: int = 0
+
+
 class ShadowPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which live requests are copied: `share` in millionths, each to one of `releases`, a worker at most `at_once` at a time.
 
@@ -71,9 +102,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a worker must know of one use case. `live` is empty where nothing serves yet.
 
     `releases` holds every release that may be asked for: live, all sides of a rollout, their fallbacks, and all
-    others of the use case, for pinning. `currency` is what prices are in. When the controller has not been heard of for
-    `blind_after` (microseconds of real time), the rollout's units get the baseline. `barred` says by release why the
-    organisation's rules let nothing be sent to it.
+    others of the use case, for pinning. `currency` is what prices are in; `prices` are the public ones of releases that
+    name none themselves. When the controller has not been heard of for `blind_after` (microseconds of real time), the
+    rollout's units get the baseline. `barred` says by release why the organisation's rules let nothing be sent to it.
     """
 
     use_case: str
@@ -89,3 +120,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str = "EUR"
     retired: bool = False
     shadow: ShadowPlan | None = None
+    money: Money | None = None
+    limits: Limits = Limits()
+    prices: dict[str, Price] = {}
+
+    def price(self, reference: str, release: Release) -> Price | None:
+        """Return what a release costs, None where nobody knows."""
+        return release.price or self.prices.get(reference)

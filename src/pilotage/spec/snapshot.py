@@ -79,5 +79,7 @@ def _release(
         filters=tuple(use_case.filters[one].rule(one) for one in variant.filters),
         input_price=None if price is None else round(price.input * _MILLION),
         output_price=None if price is None else round(price.output * _MILLION),
+        image_price=0 if price is None else round(price.image * _MILLION),
+        speech_price=0 if price is None else round(price.speech * _MILLION),
         cache=None if variant.cache is None else CacheRules(**variant.cache.model_dump()),
     )

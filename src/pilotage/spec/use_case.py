@@ -15,6 +15,7 @@ from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.quantity import Duration
 from pilotage.spec.rollout import Rollout
+from pilotage.spec.spending import Budget, Limits
 from pilotage.spec.variant import Name, Upstream, Variant
 from pilotage.spec.watch import Watch
 
@@ -62,19 +63,6 @@ class Traffic(Strict):
         return self
 
 
-class Budget(Strict):
-    """What it may cost."""
-
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
-    """Three capital letters (ISO 4217); every price and every worth in this file is in it."""
-    a_day: Annotated[float, Field(gt=0)] | None = None
-    """The most that one day may cost."""
-    a_month: Annotated[float, Field(gt=0)] | None = None
-    """The most that one month may cost."""
-    a_request: Annotated[float, Field(gt=0)] | None = None
-    """The most that one request may cost on average; the gate into staging reads it."""
-
-
 class Data(Strict):
     """The data story: where texts come from, who may use them, what is kept."""
 
@@ -99,10 +87,14 @@ class Data(Strict):
 
 
 class Evaluation(Strict):
-    """The team's own cases."""
+    """The team's own cases, and what its suites ask beside their own."""
 
     cases: Lines = ()
     """JSONL files, as glob patterns relative to this file."""
+    probes: Lines = ()
+    """Files of more attacks for the suite `security` (docs/security.md), as patterns; the built-in ones are always sent."""
+    templates: Lines = ()
+    """Files of who may ask, for the suite `bias` (docs/bias.md), as patterns; they take the place of the built-in ones."""
     counts_for: Duration = 90 * 86_400_000_000
     """How long evidence counts; what is older is missing. An organisation may set less."""
     max_cases: Annotated[int, Field(ge=1)] | None = None
@@ -162,6 +154,8 @@ class UseCase(Strict):
     """Metrics that are recorded and shown but decide nothing."""
     budget: Budget | None = None
     """What it may cost."""
+    limits: Limits | None = None
+    """How much may be asked."""
     data: Data = Data()
     """Where texts come from and what is kept."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)

@@ -107,12 +107,16 @@ class Upstream(Strict):
 
 
 class Price(Strict):
-    """Money for a million tokens, in the budget's currency."""
+    """What the variant's provider asks, in the budget's currency."""
 
     input: Annotated[float, Field(ge=0, le=1_000_000)]
     """A million tokens of the request."""
     output: Annotated[float, Field(ge=0, le=1_000_000)]
     """A million tokens of the answer."""
+    image: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    """One picture that is made."""
+    speech: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    """A million characters that are read aloud."""
 
 
 class Cache(Strict):
@@ -146,7 +150,7 @@ class Variant(Strict):
     filters: Annotated[tuple[Name, ...], pydantic.Strict(False)] = ()
     """Filters that its requests and answers pass through, in this order: names from [filters]."""
     price: Price | None = None
-    """What tokens cost; without it the cost is not measured."""
+    """What it costs; without it the provider's public price counts (docs/limits.md), and where there is none, the cost is not measured."""
     cache: Cache | None = None
     """Give the same answer to the same question, for a while; off where this table is not there."""
 

@@ -45,6 +45,11 @@ class LossFile:
         with self._lock:
             self._write()
 
+    @property
+    def events(self) -> int:
+        """Return how many events workers of this name had lost before this process."""
+        return self._before.events
+
     def put(self, events: int, texts: int) -> None:
         """Say what this process has lost since its start."""
         with self._lock:
@@ -85,6 +90,10 @@ class LossReader:
         self._directory = directory
         self._seen: dict[str, Losses] = {}
         self.last = Losses()
+
+    def by_worker(self) -> dict[str, int]:
+        """Return how many events each worker has lost, as `read` last found it."""
+        return {name.removesuffix(SUFFIX): counts.events for name, counts in self._seen.items()}
 
     def read(self) -> Losses:
         """Return the sum of what every file says, which is `last` from then on.

@@ -14,12 +14,12 @@ import numpy as np
 from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.asking import Ask, Asker, Panel, Said
 from pilotage.evaluation.bias.compare import CONFIDENCE, Comparison, Row, Seen, adjusted, compare
-from pilotage.evaluation.bias.template import Template, built_in
+from pilotage.evaluation.bias.template import Template, built_in, read_template
 from pilotage.evaluation.bias.tone import tone
 from pilotage.evaluation.client import Reply
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import SAFETY, Measure
-from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_plan
+from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_files, fetch_plan
 from pilotage.evaluation.scorers import score_case
 from pilotage.evaluation.security.refusal import refuses
 from pilotage.stats.paired import equivalence_discordance, equivalence_pairs
@@ -52,6 +52,8 @@ async def compare_people(
 ) -> dict[str, Any]:
     """Ask the use case's own cases as people of every group, and record how far apart they are served.
 
+    Who asks is what `templates` say, else the file's own, else the built-in ones.
+
     `bias` is the largest gap in success or refusal between any group and its reference, with the 90 % interval in which
     it lies; `bias_ATTRIBUTE` is the same of one attribute. `foretell` is told before anything is sent what it takes. Raise
     NotMeasured where no pair could be scored.
@@ -63,7 +65,8 @@ async def compare_people(
     mine = [case for case in cases.taken if case.kind not in SAFETY]
     if not mine:
         raise NotMeasured(f"{use_case} has no case to vary", hint="cases of kind security and privacy are not varied")
-    chosen = list(templates) or list(built_in())
+    named = [read_template(*file) for file in await fetch_files(command, plan.templates)]
+    chosen = list(templates) or named or list(built_in())
     margin = margin_of(plan)
     asks = {at: _asks(template, mine) for at, template in enumerate(chosen)}
     every = [ask for table in asks.values() for row in table for ask in row.values()]
@@ -100,7 +103,8 @@ async def compare_people(
     unanswered = Counter(said.error for said in panel.said.values() if said.error)
     measures = _measures(found, margin, unanswered, len(panel.said))
     later = await fetch_plan(command, use_case, variant)
-    if (later.candidate, later.charter, later.cases) != (plan.candidate, plan.charter, plan.cases):
+    before = (plan.candidate, plan.charter, plan.cases, plan.templates)
+    if (later.candidate, later.charter, later.cases, later.templates) != before:
         raise Conflict(f"{use_case} was changed meanwhile, so nothing was recorded", hint="run it again")
     evidence = await record(command, plan, measures, digest_of(cases.digest, chosen))
     return {

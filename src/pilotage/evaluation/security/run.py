@@ -14,8 +14,9 @@ from pilotage.evaluation.asking import Ask, Asker, Panel
 from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.own_cases import Own, own_cases, why_wrong
-from pilotage.evaluation.plan import Command, Plan, fetch_plan
+from pilotage.evaluation.plan import Command, Plan, fetch_files, fetch_plan
 from pilotage.evaluation.security.detect import Instructions, succeeded
+from pilotage.evaluation.security.formats import load_probes
 from pilotage.evaluation.security.measure import OWN, Tried, attacks, compared, over_refusal
 from pilotage.evaluation.security.planted import Sent, built_in, plant
 from pilotage.evaluation.security.probe import Probe
@@ -47,7 +48,7 @@ async def probe(
     concurrency: int = 8,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Attack a candidate with the built-in probes and these, and record what came of it as evidence.
+    """Attack a candidate with the built-in probes, the file's and these, and record what came of it as evidence.
 
     `against` names another variant of the file (such as the same without its filters) that is asked the same, for
     comparison: nothing is recorded of it. Return plain data: measures, `findings`, `risks`, and a `summary`. Raise
@@ -56,7 +57,8 @@ async def probe(
     if repeats < 1 or concurrency < 1:
         raise WrongCall("repeats and concurrency are at least 1")
     plan = await fetch_plan(command, use_case, variant, against)
-    every = [*(one for _, found in built_in() for one in found), *probes]
+    named = [one for file in await fetch_files(command, plan.probes) for one in load_probes(*file)]
+    every = [*(one for _, found in built_in() for one in found), *named, *probes]
     own = await own_cases(command, plan, "security")
     told = progress or (lambda _what, _done, _of: None)
     async with Asker(gateway, key, source="evaluation") as client:
@@ -76,7 +78,7 @@ async def probe(
     if "security" in missing:
         raise NotMeasured(f"{plan.candidate} could not be probed: {missing['security']}", hint="nothing was recorded")
     now = await fetch_plan(command, use_case, variant, against)
-    if (now.candidate, now.charter) != (plan.candidate, plan.charter):
+    if (now.candidate, now.charter, now.cases, now.probes) != (plan.candidate, plan.charter, plan.cases, plan.probes):
         raise Conflict(
             f"{use_case} was changed while it was probed, so nothing was recorded",
             hint="run it again: answers that are still good cost nothing",

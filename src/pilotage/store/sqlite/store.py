@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pilotage.store.sqlite.alarms import SqliteAlarms, SqliteNotices
+from pilotage.store.sqlite.allowances import SqliteAllowances
 from pilotage.store.sqlite.batches import SqliteBatches, SqliteLeases
 from pilotage.store.sqlite.connection import Connections, explained
 from pilotage.store.sqlite.history import (
@@ -109,6 +110,10 @@ class SqliteTransaction:
     @cached_property
     def leases(self) -> SqliteLeases:
         return SqliteLeases(self._session)
+
+    @cached_property
+    def allowances(self) -> SqliteAllowances:
+        return SqliteAllowances(self._session)
 
 
 class SqliteStore:

@@ -1,0 +1,112 @@
+"""What one request may cost: held before it goes out, settled once with what it came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pilotage.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pilotage.serving.tariff import Tariff, Worst
+    from pilotage.spec.price import Price
+    from pilotage.spec.release import Release
+
+_UNBILLED = frozenset({"connect", "busy", "open", "prompt", "budget"})
+"""Faults that come before a provider has anything to do; and it bills no answer that is an error status."""
+
+
+class Holder(Protocol):
+    """Money that requests are paid from, in millionths."""
+
+    def hold(self, amount: int) -> bool:
+        """Put so much aside for a request; return whether there was as much."""
+
+    def settle(self, held: int, cost: int) -> None:
+        """Let go of what was held for a request, and spend what it cost."""
+
+
+class Counted(Protocol):
+    """What one request counts for in somebody's minute."""
+
+    def correct(self, amount: int) -> None:
+        """Say how many tokens it was, in place of what was supposed."""
+
+
+class Bill(NamedTuple):
+    """What was answered: who asks how much for it (None: nobody knows), and what of it was counted.
+
+    `usage` is (tokens in, tokens out), None where nobody counted them.
+    """
+
+    price: Price | None
+    usage: tuple[int, int] | None = None
+    pictures: int = 0
+    characters: int = 0
+
+    @property
+    def cost(self) -> int:
+        """Return millionths; 0 where nobody knows the price."""
+        if self.price is None:
+            return 0
+        return self.price.cost(*(self.usage or (0, 0)), self.pictures, self.characters)
+
+    @property
+    def known(self) -> bool:
+        """Return whether that is all of it."""
+        return self.price is not None and (self.usage is not None or not (self.price.input or self.price.output))
+
+
+class Grant:
+    """Money of one request, in every purse that it comes out of; and its tokens, where those are limited.
+
+    What nobody counted costs what was held for it: the provider may have done the work.
+    """
+
+    __slots__ = ("_answer", "_asked", "_counted", "_lost", "_purses", "_tariff", "held")
+
+    def __init__(
+        self, tariff: Tariff, answer: Worst, purses: Sequence[Holder] = (), counted: Sequence[Counted] = ()
+    ) -> None:
+        self._tariff, self._answer, self._purses, self._counted = tariff, answer, purses, counted
+        self.held = self._asked = self._lost = 0
+
+    def hold(self, size: int) -> Holder | None:
+        """Hold what a request of so many bytes may cost beside what it has cost; return the purse that has not as much."""
+        more = self._lost + self._tariff.worst(size, self._answer) - self.held
+        if more <= 0:
+            return None
+        for number, purse in enumerate(self._purses):
+            if not purse.hold(more):
+                for other in self._purses[:number]:
+                    other.settle(more, 0)
+                return purse
+        self.held += more
+        return None
+
+    def sending(self, release: Release, size: int) -> None:
+        """Note that so many bytes go out now; raise UpstreamError where there is not enough for them any more."""
+        self._asked = 0
+        if not self._purses or release.upstream.kind == "search":
+            return
+        if self.hold(size) is not None:
+            raise UpstreamError("budget", "the budget does not suffice to ask for this again", status=429)
+        self._asked = self._tariff.worst(size, self._answer)
+
+    def missed(self, kind: str) -> None:
+        """Note that what was sent has failed: some of it may be billed all the same."""
+        if kind not in _UNBILLED and not kind.startswith("status:"):
+            self._lost += self._asked
+        self._asked = 0
+
+    def settle(self, bill: Bill | None) -> int:
+        """Spend what it came to, and return it: what was answered, None where nothing was, and what was lost before."""
+        cost = self._asked if bill is None or not bill.known else bill.cost
+        if bill is not None and bill.usage is not None:
+            for one in self._counted:
+                one.correct(sum(bill.usage))
+        for purse in self._purses:
+            purse.settle(self.held, self._lost + cost)
+        self.held = 0
+        return self._lost + cost if self._purses else 0
