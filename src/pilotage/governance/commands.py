@@ -22,6 +22,7 @@ from pilotage.governance import (
     promotion,
     registration,
     replay,
+    report,
     watching,
 )
 from pilotage.governance.context import Context, require
@@ -67,6 +68,7 @@ COMMANDS: dict[str, Command] = {
     "resume": Command(promotion.resume, OPERATE, promotion.Because),
     "rollback": Command(promotion.rollback, OPERATE, promotion.Because),
     "retire": Command(promotion.retire, OPERATE, promotion.Because),
+    "report": Command(report.report, READ, report.Report),
     "watch_record": Command(watching.watch_record, OPERATE, watching.WatchRecord),
     "alarms": Command(alarms.alarms, READ, alarms.Alarms, Reach.OWN),
     "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),

@@ -1,0 +1,73 @@
+"""A report as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pilotage.report.axis import percent
+from pilotage.report.dots import Dot, dot_chart
+from pilotage.report.svg import STYLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SERIES = {"pass": 2, "fail": 1, "inconclusive": 4, "missing": 4, "waived": 0, "": 0}
+_RATES = ("rate", "share", "failure", "errors", "bound", "replies")
+"""Words of a method that measures something between 0 and 1."""
+
+_templates = Environment(
+    loader=PackageLoader("pilotage.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page(facts: Mapping[str, Any]) -> str:
+    """Return the report's HTML. `facts` is what `governance.report.report` gives."""
+    pictures = {question["name"]: _picture(question) for question in facts["questions"]}
+    return _templates.get_template("report.html").render(
+        facts=facts,
+        pictures=pictures,
+        style=STYLE,
+        when=_when,
+        day=_day,
+        verdict=_verdict,
+    )
+
+
+def _picture(question: Mapping[str, Any]) -> str:
+    """Return the rates among a question's measures with their intervals; nothing where there are none."""
+    dots = [
+        Dot(line["measure"], line["value"], line["low"], line["high"], _SERIES.get(_verdict(line["criteria"]), 0))
+        for line in question["lines"]
+        if _is_rate(line)
+    ]
+    if not dots:
+        return ""
+    title = f"{question['asks']} Rates with their intervals"
+    return dot_chart(title, dots, lines=((0.0, "0 %"),), write=percent).inline
+
+
+def _is_rate(line: Mapping[str, Any]) -> bool:
+    if "value" not in line or not line["low"] <= line["value"] <= line["high"]:
+        return False
+    return -1 <= line["low"] <= line["high"] <= 1 and any(word in line["method"] for word in _RATES)
+
+
+def _verdict(criteria: Sequence[Mapping[str, Any]]) -> str:
+    """Return the worst verdict over the stages that ask for a bound; empty where none does."""
+    given = {criterion["verdict"] for criterion in criteria}
+    return next((one for one in ("fail", "missing", "inconclusive", "pass", "waived") if one in given), "")
+
+
+def _when(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _day(at: int | None) -> str:
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%-d %B %Y}" if at is not None else "unknown: no traffic is declared"
