@@ -39,6 +39,9 @@ def rig(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     serve(
         "passes", FilterRule(name="pii", kind="personal_data", side="in", action="redact", deadline=0, on_error="pass")
     )
+    tools = {"tools": ("mail",), "arguments": (("mail.to", ("*@acme.org",)),)}
+    serve("tools", rule("tools", "tools", "both", "block", **tools))
+    serve("links", rule("links", "links", "out", hosts=("acme.org",)), rule("short", "length", "in", "block", most=200))
     rig.start()
     yield rig
     rig.close()
@@ -205,3 +208,26 @@ def test_a_filter_that_is_too_slow_does_what_the_file_says(rig: Rig) -> None:
 def test_what_a_caller_wrote_like_a_placeholder_stays_theirs(rig: Rig) -> None:
     asked = "[email_1] is what I wrote, jane@example.org is mine"
     assert said(rig.chat("both", asked)) == asked
+
+
+@STREAM
+def test_only_listed_tools_are_called_with_listed_arguments(rig: Rig, stream: bool) -> None:
+    for call, ended in (
+        ('CALL mail {"to": "a@acme.org"}', "tool_calls"),
+        ('CALL mail {"to": "a@evil.net"}', "content_filter"),
+        ("CALL erase {}", "content_filter"),
+    ):
+        reply = ask(rig, "chat", "tools", call, stream=stream)
+        assert rig.record(reply)[1].finish_reason == ended
+        assert (b"tool_calls" in reply.body) == (ended == "tool_calls")
+    offered = [{"type": "function", "function": {"name": "erase"}}]
+    assert rig.chat("tools", "Hello", tools=offered, stream=stream).error["code"] == "content_filter"
+
+
+@SURFACES
+@STREAM
+def test_links_lead_to_listed_hosts_only_and_filters_stand_in_a_row(rig: Rig, surface: str, stream: bool) -> None:
+    asked = "![x](https://evil.net/?q=secret) and [y](https://acme.org/a), that is all"
+    reply = ask(rig, surface, "links", asked, stream=stream)
+    assert said(reply) == "![x]([link]) and [y](https://acme.org/a), that is all"
+    assert ask(rig, surface, "links", asked * 4, stream=stream).status == 400

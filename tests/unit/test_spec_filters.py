@@ -29,7 +29,8 @@ def faults(text: str) -> list[str]:
 
 
 def test_the_documents_example_is_what_it_says() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[:1]
+    example, others = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert [rule.kind for rule in rules(others)] == ["links", "tools", "phrases", "injection"]
     assert rules(example)[0] == FilterRule(name="pii", kind="personal_data", side="both", action="redact")
 
 
@@ -56,6 +57,14 @@ def test_filters_are_part_of_the_release_and_none_leaves_it_as_it_was() -> None:
         ('kind = "personal_data"\nregions = ["Germany"]', 9, "two capital letters (ISO 3166)"),
         ('kind = "personal_data"\ndeadline = "100ms"', 9, "is not a duration"),
         ('kind = "personal_data"\ndeadline = 0', 9, "must be above 0"),
+        ('kind = "phrases"', 7, "kind 'phrases' needs phrases, and it is empty"),
+        ('kind = "phrases"\nphrases = []', 9, "needs phrases, and it is empty"),
+        ('kind = "length"\nmost = -1', 9, "must be at least 0"),
+        ('kind = "links"\nhosts = ["https://example.com/"]', 9, "write a host alone"),
+        ('kind = "tools"\ntools = ["mail"]\narguments = { "find.to" = ["x"] }', 10, "write one of tools, a dot"),
+        ('kind = "injection"\naction = "redact"', 9, "is nothing that kind 'injection' can do"),
+        ('kind = "topics"\ntopics = ["..."]', 9, "without a letter or digit"),
+        ('kind = "length"\nmost = 9\nhosts = ["a"]', 10, "hosts has no meaning for kind 'length'"),
         ('kind = "personal_data"\nphrase = ["x"]', 9, "unknown key 'filters.one.phrase'"),
     ],
 )

@@ -30,12 +30,13 @@ class Folded:
 
     __slots__ = ("_folded_at", "_stood_at", "data", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, folds: bool = True) -> None:
+        """Take a text as it is where it is not to be folded."""
         self._folded_at: list[int] = []
         self._stood_at: list[int] = []
-        if text.isascii():
+        if not folds or text.isascii():
             self.text = text
-            self.data = text.encode()
+            self.data = text.encode("ascii", "replace")
             return
         signs = {sign: _sign(sign) for sign in set("".join(_OTHER.findall(text)))}
         if all(len(became) == 1 for became in signs.values()):

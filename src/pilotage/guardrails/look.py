@@ -63,8 +63,13 @@ class Sight:
 
 
 class Finder(Protocol):
-    """Finds the same in a text however it comes in pieces. `kinds` are all that it may find."""
+    """Finds the same in a text however it comes in pieces. `kinds` are all that it may find.
 
+    It sees folded text where it `folds`, otherwise text as it came.
+    """
+
+    @property
+    def folds(self) -> bool: ...
     @property
     def kinds(self) -> tuple[str, ...]: ...
     def look(self, sight: Sight) -> tuple[list[Find], int]:

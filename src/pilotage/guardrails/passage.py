@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Protocol
 from pilotage.clock import SECOND
 from pilotage.guardrails.look import Blocked, Late, Timer
 from pilotage.guardrails.placeholders import Placeholders
+from pilotage.guardrails.tools import fault
+from pilotage.guardrails.topics import strays
 from pilotage.guardrails.window import Window
 from pilotage.records import GuardrailHit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pilotage.guardrails.filters import Filters, TextFilter
-    from pilotage.guardrails.look import Find
+    from pilotage.guardrails.look import Find, Finder
     from pilotage.spec.filter_rule import FilterRule
+
+    Replace = Callable[[Find, str], str]
 
 _PATIENCE = 60.0
 
@@ -56,18 +60,21 @@ class Passage:
 
     @property
     def looks_in(self) -> bool:
-        return bool(self._filters.into)
+        filters = self._filters
+        return bool(filters.into or filters.tools_in or filters.topics)
 
     @property
     def looks_out(self) -> bool:
-        return bool(self._filters.out or self._placeholders)
+        return bool(self._filters.out or self._filters.tools_out or self._placeholders)
 
     def reserve(self, texts: list[str]) -> None:
         self._placeholders.reserve(texts)
 
     def entering(self) -> Channel:
         """Return a channel for all texts of the request in turn: its `last` ends one, and the next may begin."""
-        return _Chain([_Step(one, "in", self._put(one.rule), self.hits, at_once=True) for one in self._filters.into])
+        return _Chain(
+            [self._step(one, "in", self._put(one.rule), self.hits, at_once=True) for one in self._filters.into]
+        )
 
     def leaving(self, *, at_once: bool, counts: bool = True) -> Channel:
         """Return a channel for the texts of an answer: `at_once` for a whole one, otherwise each event is a look.
@@ -75,12 +82,41 @@ class Passage:
         It counts nothing where what it passes was counted already.
         """
         hits = self.hits if counts else Hits()
-        steps: list[_Step | _Back] = [_Step(one, "out", _kind, hits, at_once=at_once) for one in self._filters.out]
+        steps: list[Channel] = [self._step(one, "out", _kind, hits, at_once=at_once) for one in self._filters.out]
         if self._placeholders:
             steps.append(_Back(self._placeholders))
         return _Chain(steps)
 
-    def _put(self, rule: FilterRule) -> Callable[[Find, str], str]:
+    def asks(self, question: str) -> None:
+        """Look at what is asked last."""
+        for rule in self._filters.topics:
+            if strays(question, rule.topics):
+                self._met(rule, "in", "off_topic")
+
+    def offers(self, tool: str) -> None:
+        """Look at a tool that the caller offers."""
+        for rule in self._filters.tools_in:
+            if found := fault(rule, tool):
+                self._met(rule, "in", found)
+
+    def calls(self, tool: str, arguments: str) -> None:
+        """Look at a call that the model makes; `arguments` are JSON."""
+        for rule in self._filters.tools_out:
+            if found := fault(rule, tool, arguments):
+                self._met(rule, "out", found)
+
+    def _met(self, rule: FilterRule, side: str, kind: str) -> None:
+        self.hits.add(rule, side, kind)
+        if rule.action == "block":
+            raise Blocked(rule.name, kind)
+
+    @staticmethod
+    def _step(one: TextFilter, side: str, replace: Replace, hits: Hits, *, at_once: bool) -> Channel:
+        if one.finder is None:
+            return _Length(one.rule, side, hits)
+        return _Step(one.rule, one.finder, side, replace, hits, at_once=at_once)
+
+    def _put(self, rule: FilterRule) -> Replace:
         if not rule.restore:
             return _kind
         return lambda find, stood: self._placeholders.put(find.kind, stood)
@@ -91,7 +127,7 @@ def _kind(find: Find, _: str) -> str:
 
 
 class _Chain:
-    def __init__(self, steps: list[_Step] | list[_Step | _Back]) -> None:
+    def __init__(self, steps: Sequence[Channel]) -> None:
         self._steps = steps
 
     def feed(self, text: str, *, last: bool = False) -> str:
@@ -104,16 +140,16 @@ class _Step:
     """One filter on one text after another. Its deadline bounds each look; `at_once`, all of them together."""
 
     def __init__(
-        self, one: TextFilter, side: str, replace: Callable[[Find, str], str], hits: Hits, *, at_once: bool
+        self, rule: FilterRule, finder: Finder, side: str, replace: Replace, hits: Hits, *, at_once: bool
     ) -> None:
-        self._seconds = one.rule.deadline / SECOND
+        self._seconds = rule.deadline / SECOND
         self._timer = Timer(self._seconds) if at_once else None
-        self._rule = one.rule
-        self._finder = one.finder
+        self._rule = rule
+        self._finder = finder
         self._side = side
         self._replace = replace
         self._hits = hits
-        self._window = Window(one.finder, self._act)
+        self._window = Window(finder, self._act)
 
     def feed(self, text: str, *, last: bool = False) -> str:
         window = self._window
@@ -143,6 +179,26 @@ class _Step:
                 return self._replace(find, stood)
             case _:
                 return stood
+
+
+class _Length:
+    """Counts signs: all texts of a request together, or one of an answer."""
+
+    def __init__(self, rule: FilterRule, side: str, hits: Hits) -> None:
+        self._rule = rule
+        self._side = side
+        self._hits = hits
+        self._left = rule.most
+
+    def feed(self, text: str, *, last: bool = False) -> str:
+        del last
+        within = self._left >= 0
+        self._left -= len(text)
+        if within and self._left < 0:
+            self._hits.add(self._rule, self._side, "length")
+            if self._rule.action == "block":
+                raise Blocked(self._rule.name, "length")
+        return text
 
 
 class _Back:

@@ -166,6 +166,8 @@ _LONG = re2.compile(rb"[\d ./()+-]{256}")
 class PersonalData:
     """`kinds` are those that are looked for; with `phones`, numbers are checked by the plan of their country."""
 
+    folds = True
+
     def __init__(self, kinds: tuple[str, ...] = KINDS, phones: Phones | None = None) -> None:
         self.kinds = tuple(kind for kind in KINDS if kind in kinds)
         self._phones = phones

@@ -20,6 +20,7 @@ _LONGEST = 30
 class Placeholders:
     """Those of one request. One value has one placeholder, wherever it stands."""
 
+    folds = True
     kinds = ("restored",)
 
     def __init__(self) -> None:

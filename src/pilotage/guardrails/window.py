@@ -36,7 +36,7 @@ class Window:
         text = self.held + text
         if not text:
             return ""
-        folded = Folded(text)
+        folded = Folded(text, folds=self._finder.folds)
         since = len(self._before)
         sight = Sight(
             self._before + folded.text,

@@ -62,6 +62,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
     @property
+    def tools(self) -> list[str]:
+        """Return the names of the tools that are offered; of a provider's own, their type."""
+        given = self.body.get("tools")
+        named = [tool for tool in given if isinstance(tool, dict)] if isinstance(given, list) else []
+        own = [tool["function"] if isinstance(tool.get("function"), dict) else tool for tool in named]
+        return [str(tool.get("name") or tool.get("type")) for tool in own]
+
+    @property
     def opening(self) -> str:
         """Return the text of the user's first message: what tells one conversation from another."""
         return ""

@@ -21,6 +21,14 @@ class FilterRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     find: tuple[str, ...] = ()
     restore: bool = True
     regions: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    canaries: tuple[str, ...] = ()
+    words: int = 0
+    topics: tuple[str, ...] = ()
+    most: int = 0
+    tools: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def sides(self) -> tuple[str, ...]:

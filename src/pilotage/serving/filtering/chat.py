@@ -30,7 +30,7 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     if completion is None or not isinstance(choices, list):
         return reply
     try:
-        new = [_choice(choice, passage.leaving(at_once=True)) for choice in choices]
+        new = [_choice(choice, passage) for choice in choices]
     except Blocked:
         new = [_ended(index) for index in range(len(choices))]
     if all(one is other for one, other in zip(new, choices, strict=True)):
@@ -38,11 +38,17 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     return msgspec.json.encode({**completion, "choices": new})
 
 
-def _choice(choice: Any, channel: Channel) -> Any:
+def _choice(choice: Any, passage: Passage) -> Any:
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         return choice
     message = choice["message"]
-    new = rewritten({key: value for key, value in message.items() if key in _KEPT}, channel)
+    calls = message.get("tool_calls")
+    for call in [*(calls if isinstance(calls, list) else ()), {"function": message.get("function_call")}]:
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            passage.calls(str(function.get("name")), str(function.get("arguments") or ""))
+    kept = {key: value for key, value in message.items() if key in _KEPT}
+    new = rewritten(kept, passage.leaving(at_once=True))
     if new == message:
         return choice
     return {**choice, "message": new, "logprobs": None}
@@ -152,9 +158,11 @@ class ChatSieve:
                     delta[key] = rest
         events = [_said(self._head, [{"index": index, "delta": delta, "finish_reason": None}])] if delta else []
         for number, kept in sorted(self._calls.pop(index, {}).items()):
+            given = "".join(kept.get("arguments", ()))
+            self._passage.calls(str(kept.get("name")), given)
             function = {
                 "name": kept.get("name"),
-                "arguments": arguments("".join(kept.get("arguments", ())), self._passage.leaving(at_once=True)),
+                "arguments": arguments(given, self._passage.leaving(at_once=True)),
             }
             if number < 0:
                 call: dict[str, Any] = {"function_call": function}

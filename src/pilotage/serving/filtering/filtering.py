@@ -23,13 +23,13 @@ CODE = "content_filter"
 
 
 @lru_cache(maxsize=512)
-def _filters(rules: tuple[FilterRule, ...]) -> Filters:
-    return Filters(rules)
+def _filters(rules: tuple[FilterRule, ...], prompt: str) -> Filters:
+    return Filters(rules, prompt)
 
 
 class Filtering:
     def __init__(self, release: Release) -> None:
-        self._passage = Passage(_filters(release.filters))
+        self._passage = Passage(_filters(release.filters, release.prompt))
         self.hits = self._passage.hits
 
     def request(self, request: Request) -> Request:
@@ -39,6 +39,9 @@ class Filtering:
         given = {name: request.body[name] for name in request.texts if name in request.body}
         self._passage.reserve(texts(given))
         try:
+            for tool in request.tools:
+                self._passage.offers(tool)
+            self._passage.asks(request.question)
             new = rewritten(given, self._passage.entering())
         except Blocked as block:
             raise RequestError(

@@ -28,10 +28,17 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     if response is None or not isinstance(response.get("output"), list):
         return reply
     try:
+        _called(response["output"], passage)
         new = _response(response, passage.leaving(at_once=True))
     except Blocked:
         new = _blocked(response)
     return reply if new == response else msgspec.json.encode(new)
+
+
+def _called(items: Any, passage: Passage) -> None:
+    for item in items:
+        if isinstance(item, dict) and item.get("type") == "function_call":
+            passage.calls(str(item.get("name")), str(item.get("arguments") or ""))
 
 
 def _response(response: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -62,6 +69,7 @@ class ResponsesSieve:
         self._passage = passage
         self._texts: dict[tuple[Any, ...], Channel] = {}
         self._last: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._names: dict[Any, str] = {}
         self._counted: set[tuple[Any, ...]] = set()
         self._response: dict[str, Any] = {"object": "response", "output": []}
         self.done = False
@@ -91,6 +99,13 @@ class ResponsesSieve:
     def _events(self, kind: str, part: dict[str, Any]) -> list[dict[str, Any]]:
         stem, _, last = kind.rpartition(".")
         key = (stem, *(part.get(name) for name in _KEYS))
+        item = part.get("item")
+        if isinstance(item, dict) and item.get("type") == "function_call":
+            self._names[part.get("output_index")] = str(item.get("name"))
+        if kind == _ARGUMENTS + "done":
+            # The events that follow say the same again.
+            name = self._names.get(part.get("output_index"), str(part.get("name")))
+            self._passage.calls(name, str(part.get("arguments") or ""))
         part.pop("logprobs", None)
         part.pop("obfuscation", None)
         if last == "delta" and isinstance(part.get("delta"), str) and "audio" not in stem:
