@@ -101,6 +101,8 @@ class Anthropic:
         elif behaviour == "refused":
             error = {"type": "invalid_request_error", "message": "max_tokens: must be smaller"}
             self._whole(handler, 400, {"type": "error", "error": error, "request_id": "req_1"})
+        elif handler.path.endswith("/count_tokens"):
+            self._whole(handler, 200, {"input_tokens": 14})
         elif not body.get("stream"):
             content: list[dict[str, Any]] = [{"type": "text", "text": "".join(TEXTS)}]
             if behaviour == "thinks":

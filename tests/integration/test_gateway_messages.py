@@ -221,3 +221,24 @@ def test_a_fallback_answers_a_message(rig: Rig) -> None:
 def test_a_conversation_is_told_by_its_first_message(rig: Rig) -> None:
     started, _ = rig.record(ask(rig, "talk", "Hello there"))
     assert started.unit == access.keyed(rig.store.secret("unit"), "talk", "conversation", "Hello there")
+
+
+def test_tokens_are_counted_by_a_provider_that_speaks_messages(rig: Rig, anthropic: Anthropic) -> None:
+    body = {
+        "model": "answers",
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": "Where?"}],
+        "tools": TOOLS,
+    }
+    reply = rig.ask("POST", "/v1/messages/count_tokens", body, key=None, headers={"x-api-key": rig.key})
+    assert (reply.status, reply.json) == (200, {"input_tokens": 14})
+    seen = anthropic.seen["answers"]
+    assert seen["path"].endswith("/messages/count_tokens")
+    assert set(seen["body"]) == {"model", "system", "messages", "tools"}
+    assert seen["body"]["model"] == "claude"
+    elsewhere = rig.ask(
+        "POST", "/v1/messages/count_tokens", {**body, "model": "ok"}, key=None, headers={"x-api-key": rig.key}
+    )
+    assert (elsewhere.status, elsewhere.json["error"]["type"]) == (400, "invalid_request_error")
+    assert "providers that speak Messages" in elsewhere.json["error"]["message"]
+    assert rig.ask("POST", "/v1/messages/count_tokens", body, key=None).status == 401

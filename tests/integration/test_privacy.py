@@ -33,6 +33,7 @@ def test_a_path_that_keeps_nothing_is_bounded_by_the_number_of_people(desk: Desk
     assert found["findings"] == []
     # Records of what was asked are among what was looked at, and texts are kept: encrypted.
     assert found["looked_at"]["files"] >= 3
+    assert sum(file.stat().st_size for file in (desk.rig.path / "texts").rglob("*") if file.is_file()) > 60 * 200
     evidence = desk.evidence()
     assert evidence["privacy"]["high"] == pytest.approx(1 - 0.05 ** (1 / 60))
     assert evidence["privacy"]["high"] < 0.05

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pilotage.errors import NotMeasured, Refused
+from pilotage.evaluation.asking import Asker
 from pilotage.evaluation.security.planted import built_in, tools
 from pilotage.evaluation.security.probe import RISKS, read_probes
 from pilotage.evaluation.security.run import forecast, probe
@@ -55,6 +56,17 @@ def test_what_is_safe_is_bounded_by_the_number_of_probes(desk: Desk) -> None:
     assert evidence["over_refusal"]["value"] == 0
     assert evidence["over_refusal"]["n"] >= 40
     assert forecast((), 3)["requests"] == 3 * (count + evidence["over_refusal"]["n"])
+
+
+def test_what_was_answered_is_not_asked_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.apply("safe")
+    first = attack(desk)
+
+    async def never(*_: object) -> None:
+        raise AssertionError("it was asked again")
+
+    monkeypatch.setattr(Asker, "send", never)
+    assert attack(desk)["summary"] == first["summary"]
 
 
 def test_with_and_without_what_protects_it_is_compared_probe_by_probe(desk: Desk) -> None:

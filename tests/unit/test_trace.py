@@ -8,7 +8,8 @@ import pytest
 
 from pilotage.clock import DAY, HOUR, SECOND
 from pilotage.errors import FaultyFile, NotMeasured
-from pilotage.staging.trace import HOURLY, Arrival, Trace, daily_profile, read_trace
+from pilotage.staging.arrivals import HOURLY, Burstiness, declared_days, fit
+from pilotage.staging.trace import Arrival, Trace, read_trace, recorded
 
 HEAD = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 
@@ -85,24 +86,83 @@ def test_the_busiest_stretch_is_the_one_that_took_the_least_time() -> None:
     assert trace.busiest(7) == trace.busiest(99) == trace.arrivals
 
 
-def test_the_default_day_follows_its_profile() -> None:
-    trace = daily_profile(50_000, 100, np.random.default_rng(7))
+def test_a_declared_day_follows_its_hours_and_comes_in_sessions() -> None:
+    steady = Burstiness(1e-6, 80.0)
+    trace = declared_days(50_000, 1.4, 1, np.random.default_rng(7), steady)
     at = np.array([arrival.at for arrival in trace.arrivals])
     assert at[0] == 0
     assert (np.diff(at) >= 0).all()
-    assert len(at) == pytest.approx(50_000, abs=5 * 50_000**0.5)
-    # The first arrival of such a day comes within seconds of midnight.
+    # Sessions vary in length, so their requests scatter more than those of people who come once.
+    assert len(at) == pytest.approx(50_000, abs=10 * 50_000**0.5)
     shares = np.histogram(at, bins=24, range=(0, DAY))[0] / len(at)
     assert shares == pytest.approx(np.array(HOURLY) / sum(HOURLY), abs=0.01)
-    again = daily_profile(50_000, 100, np.random.default_rng(7))
+    sessions = len({arrival.session for arrival in trace.arrivals})
+    assert len(at) / sessions == pytest.approx(1.4, abs=0.03)
+    again = declared_days(50_000, 1.4, 1, np.random.default_rng(7), steady)
     assert again.arrivals == trace.arrivals
 
 
-def test_a_small_use_case_has_as_many_days_as_the_burst_needs() -> None:
-    trace = daily_profile(10, 100, np.random.default_rng(7))
-    assert 100 <= len(trace.arrivals) <= 250
-    assert trace.arrivals[-1].at > 8 * DAY
-    assert daily_profile(0.01, 1, np.random.default_rng(7)).arrivals
+def test_a_small_use_case_has_at_least_one_arrival() -> None:
+    assert declared_days(0.01, 1.0, 1, np.random.default_rng(7)).arrivals
+
+
+def test_a_fit_finds_again_what_arrivals_were_drawn_with() -> None:
+    truth = Burstiness(0.6, 120.0)
+    day = declared_days(400_000, 1.0, 1, np.random.default_rng(5), truth).arrivals
+    # One hour, in which the day's shape is flat.
+    hour = [one for one in day if 14 * HOUR <= one.at < 15 * HOUR]
+    found = [
+        fit(
+            [
+                one
+                for one in declared_days(400_000, 1.0, 1, np.random.default_rng(seed), truth).arrivals
+                if 14 * HOUR <= one.at < 15 * HOUR
+            ]
+        )
+        for seed in (6, 7, 8)
+    ] + [fit(hour)]
+    spreads = [one.spread for one in found if one is not None]
+    assert len(spreads) == 4
+    assert np.mean(spreads) == pytest.approx(0.6, abs=0.15)
+    assert 30 < np.median([one.memory for one in found if one is not None]) < 300
+
+
+def test_arrivals_without_memory_have_nothing_to_fit() -> None:
+    at = np.sort(np.random.default_rng(3).uniform(0, HOUR, 5_000))
+    found = fit([Arrival(int(one)) for one in at])
+    assert found is None or found.spread < 0.1
+    assert fit([Arrival(0)]) is None
+
+
+def test_users_and_sessions_are_read_and_stay_together(tmp_path: Path) -> None:
+    rows = ["2026-03-01 00:00:01,1,1,ann,a1", "2026-03-01 00:00:02,1,1,bob,b1", "2026-03-01 00:00:03,1,1,ann,a1"]
+    trace = a_trace(tmp_path, "TIMESTAMP,ContextTokens,GeneratedTokens,User,Session\n" + "\n".join(rows))
+    assert [(one.user, one.session) for one in trace.arrivals] == [("ann", "a1"), ("bob", "b1"), ("ann", "a1")]
+    assert [one.user for one in trace.busiest(2)] == ["ann", "bob"]
+
+
+def test_a_silence_of_the_record_is_told() -> None:
+    at = [*range(0, 100 * SECOND, SECOND), *range(3 * HOUR, 3 * HOUR + 100 * SECOND, SECOND)]
+    gaps = Trace(source="x", arrivals=tuple(map(Arrival, at)), began=1).gaps
+    assert gaps == [pytest.approx(3 * 3600 - 99)]
+
+
+def test_recorded_events_are_a_trace_of_live_requests() -> None:
+    def row(minute: int, unit: str, **more: object) -> dict[str, object]:
+        known = {"at": minute * 60 * SECOND, "unit": unit, "source": "live", "surface": "chat", "counted": True}
+        return {**known, "input_tokens": 10, "output_tokens": 20, **more}
+
+    rows = [
+        row(50, "a"), row(1, "a"), row(2, "b", counted=False), row(5, "a"), row(3, "", source="replay"),
+        row(4, "c", surface="flag"),
+    ]  # fmt: skip
+    trace = recorded(rows)
+    assert [(one.at // (60 * SECOND), one.output_tokens, one.user) for one in trace.arrivals] == [
+        (0, 20, "a"), (1, None, "b"), (4, 20, "a"), (49, 20, "a"),
+    ]  # fmt: skip
+    assert [one.session for one in trace.arrivals] == ["a.0", "b.0", "a.0", "a.1"]
+    with pytest.raises(NotMeasured, match="no live request"):
+        recorded([])
 
 
 def test_an_hour_of_a_real_service() -> None:

@@ -1,4 +1,4 @@
-"""Measuring a candidate: on the use case's own cases, and under a burst of traffic."""
+"""Measuring a candidate on the use case's own cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pilotage.cli.drill import drilled
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.cli.output import say, show_json, table
 
@@ -104,74 +103,19 @@ def evaluate(
     )
 
 
-def rehearse(
-    name: Name,
-    *,
-    variant: Which = "",
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            "--trace",
-            metavar="FILE",
-            help="Arrivals to replay, as CSV; drawn from the declared traffic if not given.",
-            show_default=False,
-        ),
-    ] = None,
-    requests: Annotated[int, typer.Option("--requests", min=1, help="How many of the busiest arrivals.")] = 300,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="The longest that the burst may take.")] = 20.0,
-    degrade: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--degrade",
-            metavar="METRIC=CHANGE",
-            help="A drill instead: how soon it would be noticed if what serves got worse, such as resolved=-0.1.",
-            show_default=False,
-        ),
-    ] = None,
-    runs: Annotated[
-        int, typer.Option("--runs", min=1, max=10_000, help="With --degrade: how often it is played.")
-    ] = 50,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="With --degrade: the same seed plays the same.")] = 1,
-    workspace: Workspace = None,
-    server: Server = "",
-    as_json: Json = False,
-) -> None:
-    """Replay a burst of traffic on a candidate, and record evidence.
-
-    Through the running server, or one started for the purpose. Exit 3 where nothing could be measured. With --degrade
-    nothing is sent: what was recorded of the live release is played again with a change in it.
-    """
-    if degrade:
-        drilled(commander(workspace, server).run, name, degrade, runs=runs, seed=seed, as_json=as_json)
-        return
-    from pilotage.staging.rehearse import rehearse as run
-
-    _measure(
-        lambda command, gateway, key, told: run(
-            command,
-            gateway,
-            key,
-            name,
-            variant=variant,
-            trace=trace,
-            requests=requests,
-            seconds=seconds,
-            progress=told,
-        ),
-        workspace=workspace,
-        server=server,
-        as_json=as_json,
-    )
-
-
 def _measure(measurement: Measurement, *, workspace: Path | None, server: str, as_json: bool) -> None:
     from pilotage.app.borrow import serving
 
     where = commander(workspace, server)
     with ExitStack() as stack:
         gateway, key = stack.enter_context(serving(where))
-        told = stack.enter_context(_progress())
+        told = stack.enter_context(progress())
         result = asyncio.run(_awaited(measurement(where.run, gateway, key, told)))
+    show(result, as_json=as_json)
+
+
+def show(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print what was measured."""
     if as_json:
         show_json(result)
         return
@@ -189,7 +133,7 @@ async def _awaited(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     return await work
 
 
-class _progress:  # noqa: N801 (used as a function)
+class progress:  # noqa: N801 (used as a function)
     """Shows progress on standard error where somebody looks."""
 
     def __init__(self) -> None:

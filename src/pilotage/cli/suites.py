@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pilotage.cli.measure import _awaited, _progress
+from pilotage.cli.measure import _awaited, progress
 from pilotage.cli.options import commander
 from pilotage.cli.output import say, show_json, table
 from pilotage.errors import WorkspaceUnusable, WrongCall
@@ -56,7 +56,7 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
             logs = [path for path in (own, wanted.log) if path is not None and path.is_file()]
             ready["privacy"] = partial(ready["privacy"], workspace=where.workspace, logs=logs)
         for one in chosen:
-            with _progress() as told:
+            with progress() as told:
                 results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told)))
             if not as_json:
                 _show(one, results[one])

@@ -13,7 +13,7 @@ import msgspec
 from pilotage.errors import Denied, NotFound, NotMeasured, PilotageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 SHORT = 300
 """Characters of a reply or of an error that are shown."""
@@ -131,11 +131,16 @@ class GatewayClient:
         except aiohttp.ClientError as fault:
             error = f"no answer: {type(fault).__name__}: {fault}"[:SHORT]
             return Reply(latency=time.perf_counter() - began, error=error)
-        if status != 200:
-            return _refused(status, raw, latency, release)
-        # A fallback may have answered in the release's place; then the gateway names it apart.
-        answered = headers.get("x-pilotage-served", "") or headers.get("x-pilotage-release", "")
-        return _read(raw, latency, release, answered, headers.get("x-pilotage-error", ""))
+        return reply_of(status, headers, raw, latency, release)
+
+
+def reply_of(status: int, headers: Mapping[str, str], raw: bytes, latency: float, release: str) -> Reply:
+    """Return what a gateway's answer to a request for `release` says; raise Denied or NotFound as `GatewayClient.ask` does."""
+    if status != 200:
+        return _refused(status, raw, latency, release)
+    # A fallback may have answered in the release's place; then the gateway names it apart.
+    answered = headers.get("x-pilotage-served", "") or headers.get("x-pilotage-release", "")
+    return _read(raw, latency, release, answered, headers.get("x-pilotage-error", ""))
 
 
 def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) -> Reply:

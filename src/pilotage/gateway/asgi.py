@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
+from pilotage.gateway.count_tokens import PATH as COUNT_TOKENS
+from pilotage.gateway.count_tokens import CountTokens
 from pilotage.gateway.exposition import CONTENT_TYPE
 from pilotage.gateway.feedback import Commit, FeedbackDoor
 from pilotage.gateway.flags import PATH as _FLAGS
@@ -67,6 +69,7 @@ class Gateway:
         self._limits = limits
         self._paths: dict[str, dict[str, Handler]] = {
             **{path: {"POST": handle} for path, handle in surfaces(door, server, clock, limits).items()},
+            COUNT_TOKENS: {"POST": CountTokens(door, upstreams, clock).handle},
             "/v1/feedback": {"POST": FeedbackDoor(door, self._commit, clock).handle},
             _FLAGS: {"POST": Flags(door, recorder, clock).handle},
             _MODELS: {"GET": self._models},

@@ -77,6 +77,7 @@ COMMANDS: dict[str, Command] = {
     "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
     "evidence": Command(evidence.evidence, READ, evidence.Evidence),
     "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),
+    "route": Command(evidence.route, OPERATE, evidence.RouteOf),
     "blob": Command(evidence.blob, OPERATE, evidence.Blob, Reach.OWN),
     "results": Command(evidence.results, OPERATE, evidence.Results),
     "record_results": Command(evidence.record_results, OPERATE, evidence.RecordResults),

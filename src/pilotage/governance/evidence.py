@@ -12,6 +12,7 @@ from pilotage.clock import new_id
 from pilotage.errors import Denied, NotFound, Refused, WrongCall
 from pilotage.governance import ledger, standing
 from pilotage.governance.context import Text
+from pilotage.governance.serving_row import compile_route
 from pilotage.records import Evidence as Fact
 from pilotage.spec.pattern import matching
 
@@ -54,6 +55,10 @@ class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     use_case: Text
     variant: Text = ""
     against: Text = ""
+
+
+class RouteOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: Text
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,6 +149,13 @@ def _variant(registered: Registered, variant: str) -> str:
             f"{registered.name} has no variant {variant!r}", hint=f"the file has: {', '.join(registered.releases)}"
         )
     return registered.releases.get(variant, "")
+
+
+def route(context: Context, _: Actor, arguments: RouteOf) -> dict[str, Any]:
+    """Return what the gateway serves of a use case: what a staging copy is made of."""
+    with context.store.read() as tx:
+        stands = standing.standing(tx, arguments.use_case, serving=True)
+        return {"route": msgspec.json.decode(compile_route(tx, stands.status, stands.registered, stands.spec))}
 
 
 def _candidate(status: UseCaseStatus, variant: str) -> str:

@@ -19,6 +19,7 @@ from pilotage.errors import UpstreamError
 from pilotage.serving.outcome import Exposure
 from pilotage.serving.routing import MILLION, Assignment
 from pilotage.serving.serve import Server, Whole, answers
+from pilotage.spec.price import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pilotage.records import Finished
     from pilotage.serving.outcome import Outcome, Recorder
     from pilotage.serving.request import Request
+    from pilotage.spec.price import Price
     from pilotage.spec.release import Release
     from pilotage.upstream.base import Upstreams
 
@@ -77,7 +79,7 @@ class Shadow:
             return
         if self._tally.waiting:
             self.rest()
-        price = likely_cost(release, outcome.request)
+        price = likely_cost(live.route.price(reference, release) or FREE, release, outcome.request)
         promised = sum(cost for _, name, cost in self._running.values() if name == release.use_case)
         room = len(self._running) < plan.at_once and time.monotonic() >= self._rest_until and self._purse.usable
         if not room or self._purse.spent(release.use_case) + promised + price > plan.a_day:
@@ -154,7 +156,7 @@ class _Bill:
         self._told(outcome.exposure.id, finished)
 
 
-def likely_cost(release: Release, request: Request) -> int:
+def likely_cost(price: Price, release: Release, request: Request) -> int:
     """Return about the most that an answer costs, in millionths: every bound on it reached."""
     bounds = [
         bound
@@ -162,5 +164,4 @@ def likely_cost(release: Release, request: Request) -> int:
         if isinstance(bound := release.parameters.get(name, request.body.get(name)), int)
     ]
     tokens_in = (len(msgspec.json.encode(request.body)) + len(release.prompt)) // _BYTES_A_TOKEN
-    price_in, price_out = release.input_price or 0, release.output_price or 0
-    return round((tokens_in * price_in + max(bounds, default=_ANSWER) * price_out) / 1_000_000)
+    return price.cost(tokens_in, max(bounds, default=_ANSWER), pictures=1)

@@ -34,7 +34,8 @@ class Gates(Strict):
     staging: dict[Name, Criterion] = Field(default_factory=dict)
     """From poc to staging: can it work? Reads evaluations: quality, quality_difference, cost, and of the suites security, privacy and bias."""
     canary: dict[Name, Criterion] = Field(default_factory=dict)
-    """From staging to canary: does it survive real conditions? Reads rehearsals: replay_errors, replay_latency."""
+    """From staging to canary: does it survive real conditions? Reads rehearsals: replay_errors, replay_latency,
+    replay_fidelity, and where they are named scalability, fault_failures, shadow_errors and others (docs/staging.md)."""
     production: dict[Name, Criterion] = Field(default_factory=dict)
     """From canary to production: the rollout's own demands on goals and guardrails, and what is named here."""
 

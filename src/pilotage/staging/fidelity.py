@@ -30,6 +30,8 @@ SCALES = (4, 16, 64, 256)
 """Windows in which arrivals are counted, in mean gaps."""
 FEWEST = 8
 """Windows of one size below which their counts tell nothing about bursts."""
+LONGEST = 50
+"""Requests from which on sessions count as equally long."""
 RANKS = 8
 """Parts into which questions and answers are each ranked: their bond is what lies in the cells."""
 TELLING = 1.5
@@ -55,11 +57,16 @@ def fidelity(trace: Sequence[Arrival], replay: Sequence[Arrival], *, compression
     `compression` is how many times faster the replay was meant to be.
     """
     parts: dict[str, float] = {}
-    missing = {SESSIONS: "the trace does not say which requests belong together"}
+    missing: dict[str, str] = {}
+    sessions = _sessions(trace, replay, compression)
+    if isinstance(sessions, str):
+        missing[SESSIONS] = sessions
+    else:
+        parts[SESSIONS] = sessions
     ideal, real = (np.array([arrival.at for arrival in stream], dtype=np.float64) for stream in (trace, replay))
     if min(len(ideal), len(real)) < 3 or ideal[-1] == ideal[0] or real[-1] == real[0]:
         few = "it takes at least three arrivals on both sides, not all at once"
-        return Fidelity(parts=parts, missing=missing | dict.fromkeys((RATE, GAPS, BURSTS, SIZES), few))
+        return Fidelity(parts={}, missing=missing | dict.fromkeys((RATE, GAPS, BURSTS, SIZES), few))
     rates = [(len(at) - 1) / (at[-1] - at[0]) for at in (ideal, real)]
     rates[1] /= compression
     parts[RATE] = float(min(rates) / max(rates))
@@ -141,6 +148,31 @@ def _sizes(trace: Sequence[Arrival], replay: Sequence[Arrival]) -> float | str:
         )
         found += [] if isinstance(part, str) else [part]
     return min(found) if found else "the sizes of questions and answers have hardly a bond that could be lost"
+
+
+def _sessions(trace: Sequence[Arrival], replay: Sequence[Arrival], compression: float) -> float | str:
+    """Compare sessions: how many requests they have, and the pauses within them (in the trace's own mean pauses)."""
+    ideal, real = _by_session(trace), _by_session(replay)
+    if not ideal:
+        return "the trace does not say which requests belong together"
+    if not real:
+        return "the replay does not say which requests belong together"
+    lengths = [np.bincount([min(len(one), LONGEST) for one in found], minlength=LONGEST + 1) for found in (ideal, real)]
+    shape = 1 - float(np.abs(lengths[0] / len(ideal) - lengths[1] / len(real)).sum() / 2)
+    pauses = [np.array([gap for one in found for gap in np.diff(np.sort(one))]) for found in (ideal, real)]
+    if min(map(len, pauses)) < FEWEST or not pauses[0].mean() > 0:
+        return shape
+    middles = (np.arange(1000) + 0.5) / 1000
+    first, second = (np.quantile(one, middles, method="inverted_cdf") for one in (pauses[0], pauses[1] * compression))
+    return min(shape, max(0.0, 1 - float(np.abs(first - second).mean() / pauses[0].mean())))
+
+
+def _by_session(stream: Sequence[Arrival]) -> list[list[int]]:
+    found: dict[str, list[int]] = {}
+    for arrival in stream:
+        if arrival.session:
+            found.setdefault(arrival.session, []).append(arrival.at)
+    return list(found.values())
 
 
 def _known(stream: Sequence[Arrival]) -> Array | None:

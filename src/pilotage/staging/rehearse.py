@@ -1,10 +1,11 @@
-"""A rehearsal: a burst of real or likely traffic, through the gateway, on the candidate."""
+"""A rehearsal: real or likely traffic, through a gateway, on the candidate."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections import Counter
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,27 +13,49 @@ import numpy as np
 
 from pilotage.clock import SECOND
 from pilotage.errors import Conflict, NotMeasured, WrongCall
-from pilotage.evaluation.client import PATIENCE, GatewayClient
+from pilotage.evaluation.client import GatewayClient
 from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
-from pilotage.evaluation.measures import CONFIDENCE, SAFETY, Measure
-from pilotage.evaluation.plan import Cases, Plan, fetch_cases, fetch_plan
-from pilotage.staging.fidelity import SIZES, Fidelity, fidelity
-from pilotage.staging.replay import Sent, replay
-from pilotage.staging.trace import Arrival, Trace, daily_profile, read_trace
-from pilotage.stats.interval import clopper_pearson_upper
-from pilotage.stats.quantile import quantile_interval, sample_needed
+from pilotage.evaluation.measures import SAFETY
+from pilotage.evaluation.plan import Cases, fetch_cases, fetch_plan
+from pilotage.staging import faults as inflicted
+from pilotage.staging import findings
+from pilotage.staging.arrivals import declared_days
+from pilotage.staging.causes import causes
+from pilotage.staging.causes import told as told_cause
+from pilotage.staging.questions import asks
+from pilotage.staging.replay import Ask, Sent, replay
+from pilotage.staging.trace import Trace, read_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    from pilotage.evaluation.plan import Command
+    from pilotage.evaluation.measures import Measure
+    from pilotage.evaluation.plan import Command, Plan
     from pilotage.evaluation.run import Progress
+    from pilotage.staging.faults import Breakable, Fault, Seen
 
 LATE = 0.25
 """Seconds: a sender whose requests left later than this (99th percentile) did not replay the trace."""
+DAY_FACTOR = 1000.0
+"""How many times as fast a whole declared day is run."""
 SHOWN = 20
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a rehearsal takes place. `provider` says who answered behind the gateway, for the record.
+
+    `sized` sends questions of the trace's sizes, which only makes sense where nobody reads them; `overhead` is what the
+    prompt adds, in characters. `faults` need what can be broken. `prompts` are recorded requests by inference.
+    """
+
+    provider: str = "the release's own provider"
+    sized: bool = False
+    overhead: int = 0
+    faults: tuple[Fault, ...] = ()
+    breakable: Breakable | None = None
+    behaviour: dict[str, Any] = {}
+    prompts: dict[str, list[dict[str, Any]]] = {}
 
 
 async def rehearse(
@@ -41,157 +64,213 @@ async def rehearse(
     key: str,
     use_case: str,
     *,
-    trace: Path | None,
+    trace: Path | Trace | None,
     variant: str = "",
     requests: int = 300,
     seconds: float = 20,
+    day: bool = False,
+    setting: Setting | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Replay a burst on a candidate and record evidence: `replay_errors`, `replay_latency` and `replay_fidelity`.
+    """Replay traffic on a candidate and record evidence: `replay_errors`, `replay_latency` and `replay_fidelity`.
 
-    `variant` names one of several candidates; it is the first of them otherwise. The burst is the busiest `requests` arrivals of the trace (or of a day drawn from the use case's declared traffic),
-    compressed to `seconds` if they took longer, never stretched. The questions are the use case's cases. Return plain
-    data with a `summary`; raise NotMeasured, with nothing recorded, where there is no candidate, case, gateway or
+    `variant` names one of several candidates; it is the first of them otherwise. The burst is the busiest `requests`
+    arrivals of the trace (or of days drawn from the use case's declared traffic), compressed to `seconds` if they took
+    longer, never stretched. With `day` it is a whole declared day, a thousand times as fast, and the measures begin with
+    `day_`; with faults they are `fault_failures` and `fault_recovery`. The questions are the use case's cases. Return
+    plain data with a `summary`; raise NotMeasured, with nothing recorded, where there is no candidate, case, gateway or
     arrival, or where the sender itself could not keep the schedule.
     """
     if requests < 1 or not seconds > 0:
         raise WrongCall("requests is at least 1, seconds above 0")
+    setting = setting or Setting()
     plan = await fetch_plan(command, use_case, variant)
     cases = await fetch_cases(command, plan)
-    # A probe of security or privacy is no likely question; it is replayed only where there is nothing else.
-    likely = [case for case in cases.taken if case.kind not in SAFETY] or list(cases.taken)
-    source = read_trace(trace) if trace else _profile(plan, requests)
-    burst = source.busiest(requests)
-    factor = max(1.0, burst[-1].at / SECOND / seconds)
-    schedule = [arrival.at / SECOND / factor for arrival in burst]
+    source = read_trace(trace) if isinstance(trace, Path) else trace or drawn(plan, requests, day=day)
+    burst = source.arrivals if day else source.busiest(requests)
+    # However fast its people can be asked to come, a trace without a span has no rate.
+    factor = DAY_FACTOR if day else max(1.0, burst[-1].at / SECOND / seconds)
+    planned = asks(
+        burst,
+        likely(cases),
+        factor,
+        sized=setting.sized,
+        overhead=setting.overhead,
+        prompts=setting.prompts,
+    )
     told = progress or (lambda _what, _done, _of: None)
     async with GatewayClient(gateway, key, source="replay") as client:
         await client.check()
-        sent = await replay(client, plan.candidate, schedule, [asked(case) for case in likely], partial(told, "replay"))
-    slip = float(np.quantile([one.slip for one in sent], 0.99))
-    if slip > LATE:
-        raise NotMeasured(
-            f"the sender could not keep the schedule: 1 % of the requests left more than {slip * 1000:.0f} ms late"
-            f" (at most {LATE * 1000:.0f} ms), so this was no replay of {source.source}",
-            hint="replay fewer requests or over more seconds, or from a machine with more to spare",
-        )
-    near = _fidelity(burst, sent, factor)
-    measures, missing = _measure(source, schedule, sent, factor=factor, slip=slip, near=near)
+    sent = await _sent((gateway, key, plan.candidate), planned, setting, partial(told, "replay"))
+    slip = check_slip(sent, source.source)
+    nearness = findings.near(burst, sent, factor, sized=setting.sized)
+    limit = findings.slow_beyond(plan.spec)
+    seen = inflicted.seen(setting.faults, planned[-1].at, sent, plan.candidate, limit)
+    detail = {
+        "trace": described(source),
+        "provider": setting.provider,
+        "recorded_prompts": sum(arrival.inference in setting.prompts for arrival in burst),
+        **({"behaviour": setting.behaviour} if setting.behaviour else {}),
+        "seconds": planned[-1].at,
+        "compression": factor,
+        "sender_slip_p99": slip,
+        "sender_slip_max": max(one.slip for one in sent),
+        "fidelity": {"parts": nearness.parts, "missing": nearness.missing},
+        "users": users(sent, plan.candidate, limit),
+        "cost": None if setting.behaviour else cost(plan, sent),
+        **causes(sent),
+    }
+    if setting.faults:
+        measures, missing = findings.of_faults(sent, seen, plan.candidate, detail), dict[str, str]()
+        if len(measures) == 1:
+            missing["fault_recovery"] = "of one fault at least it did not recover before the next, or the end"
+    else:
+        prefix = "day" if day else "replay"
+        measures, missing = findings.measured(prefix, sent, nearness, findings.bar(plan.spec), detail)
     now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter) != (plan.candidate, plan.charter):
         raise Conflict(f"{use_case} was changed during the rehearsal, so nothing was recorded", hint="run it again")
-    evidence = await record(command, plan, measures, _digest(cases, schedule))
+    evidence = await record(command, plan, measures, digest(cases, planned))
     return {
         **outcome(plan, measures, missing, evidence),
-        "trace": _described(source),
+        "trace": detail["trace"],
+        "provider": setting.provider,
         "requests": len(sent),
-        "seconds": schedule[-1],
+        "seconds": planned[-1].at,
         "compression": factor,
-        "summary": _summary(plan, source, sent, measures, missing),
+        "users": detail["users"],
+        "cost": detail["cost"],
+        "fidelity": detail["fidelity"],
+        "faults": inflicted.as_data(seen),
+        "causes": causes(sent),
+        "summary": _summary(f"{plan.candidate} answered a burst of", source, sent, (measures, missing), seen),
     }
 
 
-def _profile(plan: Plan, requests: int) -> Trace:
+def drawn(plan: Plan, requests: int, *, day: bool = False) -> Trace:
+    """Draw arrivals from the use case's declared traffic: a day, or as many as the burst needs."""
     traffic = plan.spec.get("traffic")
     if not traffic:
         raise NotMeasured(
             f"{plan.use_case} declares no traffic, and no trace was given, so there is nothing to replay",
             hint="write [traffic] new_units_a_day = 3000 in usecase.toml, or give --trace FILE.csv",
         )
-    a_day = traffic["new_units_a_day"] * traffic.get("requests_a_unit", 1.0)
+    a_unit = float(traffic.get("requests_a_unit", 1.0))
+    # Those who return come on top of the new ones.
+    a_day = traffic["new_units_a_day"] / (1 - float(traffic.get("returning", 0.0))) * a_unit
     # Seeded by the release: two rehearsals of one release replay the same burst.
     seed = int.from_bytes(hashlib.sha256(plan.candidate.encode()).digest()[:8], "big")
-    return daily_profile(a_day, requests, np.random.default_rng(seed))
+    days = 1 if day else max(1, int(np.ceil(1.5 * requests / a_day)))
+    return declared_days(a_day, a_unit, days, np.random.default_rng(seed))
 
 
-def _measure(
-    source: Trace, schedule: Sequence[float], sent: Sequence[Sent], *, factor: float, slip: float, near: Fidelity
-) -> tuple[list[Measure], dict[str, str]]:
-    count, errors = len(sent), Counter(one.reply.error for one in sent if one.reply.error)
-    failed = errors.total()
-    detail = {
-        "trace": _described(source),
-        "seconds": schedule[-1],
-        "compression": factor,
-        "sender_slip_p99": slip,
-        "sender_slip_max": max(one.slip for one in sent),
-        "fidelity": {"parts": near.parts, "missing": near.missing},
+def likely(cases: Cases) -> list[list[dict[str, Any]]]:
+    """Return the questions: no probes of security or privacy, unless there is nothing else."""
+    found = [case for case in cases.taken if case.kind not in SAFETY] or list(cases.taken)
+    return [list(asked(case)) for case in found]
+
+
+def check_slip(sent: Sequence[Sent], source: str) -> float:
+    """Return the 99th percentile of how late the sender was; raise NotMeasured where that was no replay."""
+    slip = float(np.quantile([one.slip for one in sent], 0.99))
+    if slip > LATE:
+        raise NotMeasured(
+            f"the sender could not keep the schedule: 1 % of the requests left more than {slip * 1000:.0f} ms late"
+            f" (at most {LATE * 1000:.0f} ms), so this was no replay of {source}",
+            hint="replay fewer requests or over more seconds, or from a machine with more to spare",
+        )
+    return slip
+
+
+def users(sent: Sequence[Sent], release: str, limit: float) -> dict[str, Any]:
+    """Return what users saw: how many got no answer, a fallback's, or a slow one."""
+    return {
+        "requests": len(sent),
+        "failed": sum(inflicted.failed(one) for one in sent),
+        "fallback": sum(inflicted.fell_back(one, release) for one in sent),
+        "slow": sum(one.latency > limit and not inflicted.failed(one) for one in sent),
+        "slow_beyond": limit,
     }
-    measures = [
-        Measure(
-            measure="replay_errors",
-            value=failed / count,
-            low=1 - clopper_pearson_upper(count - failed, count, CONFIDENCE),
-            high=clopper_pearson_upper(failed, count, CONFIDENCE),
-            n=count,
-            method="share of requests that the candidate itself did not answer, one-sided Clopper-Pearson bounds",
-            detail={**detail, "errors": dict(errors.most_common(SHOWN))},
-        )
-    ]
-    if near.score is not None:
-        measures.append(
-            Measure(
-                measure="replay_fidelity",
-                value=near.score,
-                low=near.score,
-                high=near.score,
-                n=count,
-                method="the least of the parts that can be told: 1 as like the trace as it is to itself, 0 as averages alone",
-                detail=detail,
-            )
-        )
-    # An error that comes quickly must not look fast: who got no answer waited for all of the client's patience.
-    waited = [max(one.latency, PATIENCE) if one.reply.error else one.latency for one in sent]
-    found = quantile_interval(waited, 0.95, CONFIDENCE)
-    if found is None:
-        needed = sample_needed(0.95, CONFIDENCE)
-        return measures, {"replay_latency": f"its bounds need at least {needed} requests, and there were {count}"}
-    measures.append(
-        Measure(
-            measure="replay_latency",
-            value=found[0],
-            low=found[1],
-            high=found[2],
-            n=count,
-            method=f"95th percentile in seconds from the scheduled send time, by order statistics; a failed request counts as {PATIENCE:g} s",
-            detail=detail,
-        )
-    )
-    return measures, {}
 
 
-def _fidelity(burst: Sequence[Arrival], sent: Sequence[Sent], factor: float) -> Fidelity:
-    left = [Arrival(round(one.started * SECOND)) for one in sorted(sent, key=lambda one: one.started)]
-    found = fidelity(burst, left, compression=factor)
-    own = "the questions are the use case's own, whatever sizes the trace has"
-    return msgspec.structs.replace(found, missing={**found.missing, SIZES: own})
+def cost(plan: Plan, sent: Sequence[Sent]) -> float | None:
+    """Return what the answers cost, by their tokens and the declared price; None where there is no price."""
+    price = plan.price(plan.candidate)
+    if price is None:
+        return None
+    replies = [one.reply for one in sent]
+    return sum((one.input_tokens or 0) * price[0] + (one.output_tokens or 0) * price[1] for one in replies) / 1_000_000
 
 
-def _digest(cases: Cases, schedule: Sequence[float]) -> str:
+def digest(cases: Cases, planned: Sequence[Ask]) -> str:
     """Return the digest of what was replayed: the cases' and the schedule's."""
-    return hashlib.sha256(f"{cases.digest}\n{','.join(f'{at:.6f}' for at in schedule)}".encode()).hexdigest()
+    text = ",".join(f"{one.at:.6f}" for one in planned)
+    return hashlib.sha256(f"{cases.digest}\n{text}".encode()).hexdigest()
 
 
-def _described(source: Trace) -> dict[str, Any]:
+def described(source: Trace) -> dict[str, Any]:
+    gaps = source.gaps
     return {
         "source": source.source,
         "arrivals": len(source.arrivals),
         "disordered": source.disordered,
         "left_out": len(source.faults),
         "faults": list(source.faults[:SHOWN]),
+        "silences": len(gaps),
+        "longest_silence": max(gaps, default=0.0),
     }
 
 
+async def _sent(
+    where: tuple[str, str, str], planned: Sequence[Ask], setting: Setting, progress: Callable[[int, int], None]
+) -> list[Sent]:
+    """Replay, and let the faults happen meanwhile."""
+    if not setting.faults or setting.breakable is None:
+        return await replay(*where, planned, progress)
+    going: list[asyncio.Task[None]] = []
+    what = setting.breakable
+
+    def begun(begin: float) -> None:
+        work = inflicted.inflict(setting.faults, planned[-1].at, begin, what)
+        going.append(asyncio.get_running_loop().create_task(work))
+
+    try:
+        return await replay(*where, planned, progress, begun=begun)
+    finally:
+        for task in going:
+            if not task.done():
+                task.cancel()
+        faults = [one for one in await asyncio.gather(*going, return_exceptions=True) if isinstance(one, Exception)]
+        if faults:
+            raise faults[0]
+
+
 def _summary(
-    plan: Plan, source: Trace, sent: Sequence[Sent], measures: Sequence[Measure], missing: dict[str, str]
+    answered: str,
+    source: Trace,
+    sent: Sequence[Sent],
+    known: tuple[Sequence[Measure], dict[str, str]],
+    seen: Sequence[Seen],
 ) -> str:
-    errors = measures[0]
-    answered = f"{plan.candidate} answered a burst of {len(sent)} requests from {source.source}"
-    parts = [f"{answered} with {errors.value:.1%} errors (at most {errors.high:.1%})"]
-    parts += [f"95 % within {one.value:.2f} s" for one in measures if one.measure == "replay_latency"]
-    parts += [f"fidelity {one.value:.2f}" for one in measures if one.measure == "replay_fidelity"]
+    measures, missing = known
+    first = measures[0]
+    parts = [
+        f"{answered} {len(sent)} requests from {source.source} with {first.value:.1%} errors (at most {first.high:.1%})"
+    ]
+    parts += [f"95 % within {one.value:.2f} s" for one in measures if one.measure.endswith("_latency")]
+    parts += [f"fidelity {one.value:.2f}" for one in measures if one.measure.endswith("_fidelity")]
+    for one in seen:
+        again = "did not recover" if one.recovered is None else f"well again after {one.recovered:.1f} s"
+        parts.append(
+            f"{one.kind}: of {one.requests} users {one.failed} got nothing, {one.fallback} a fallback, {one.slow} a slow"
+            f" answer, {again}"
+        )
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")
     if source.faults:
         parts.append(f"rows of the trace that could not be read: {len(source.faults)}")
+    if source.gaps:
+        parts.append(f"silences in the trace: {len(source.gaps)}, the longest of {max(source.gaps) / 60:.0f} minutes")
+    if cause := told_cause(causes(sent)):
+        parts.append(cause)
     return "; ".join(parts) + "."

@@ -7,14 +7,31 @@ requests that would have waited (coordinated omission). Here latency counts from
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilotage.evaluation.client import GatewayClient, Reply, tasks
+from pilotage.evaluation.client import PATIENCE, SHORT, Reply, reply_of
+from pilotage.staging.sender import Raw, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+SWEEP = 0.5
+"""Seconds between two looks for requests that nobody would wait for any longer."""
+READY = 16
+"""Connections that are opened before the first request is due."""
+TOLD = 100
+"""How many times progress is told, at most."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to come: seconds after the start, what is asked, and by whom."""
+
+    at: float
+    messages: Sequence[dict[str, Any]]
+    unit: str = ""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,33 +54,108 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def replay(
-    client: GatewayClient,
+    gateway: str,
+    key: str,
     release: str,
-    schedule: Sequence[float],
-    questions: Sequence[Sequence[dict[str, Any]]],
+    asks: Sequence[Ask],
     progress: Callable[[int, int], None],
+    *,
+    begun: Callable[[float], None] | None = None,
+    patience: float = PATIENCE,
 ) -> list[Sent]:
-    """Send one request at each time of `schedule` (seconds from now, in order), its messages taken in turn.
+    """Send each request at its time; return them in that order when the last has come back.
 
-    Return them in the order of the schedule when the last has come back.
+    `begun` is told the loop's time of the start. Raise Denied or NotFound where the gateway refuses the key or does not
+    know the release: so it will be for all.
     """
     loop = asyncio.get_running_loop()
-    sent: list[Sent | None] = [None] * len(schedule)
-    done = 0
-    begin = loop.time()
+    finished = asyncio.Event()
+    done, step = 0, max(1, len(asks) // TOLD)
 
-    async def send(index: int, at: float) -> None:
+    def ended(raw: Raw) -> None:
         nonlocal done
-        started = loop.time() - begin
-        reply = await client.ask(release, questions[index % len(questions)])
-        sent[index] = Sent(scheduled=at, started=started, finished=loop.time() - begin, reply=reply)
         done += 1
-        progress(done, len(schedule))
+        if done == len(asks) or raw.status in (401, 403, 404):
+            finished.set()
+        if done % step == 0 or done == len(asks):
+            progress(done, len(asks))
 
-    async with tasks() as group:
-        for index, at in enumerate(schedule):
-            wait = begin + at - loop.time()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            group.create_task(send(index, at))
-    return [one for one in sent if one is not None]
+    sender = Sender(gateway, patience, ended)
+    messages = _messages(sender.host, gateway, key, release, asks)
+    raws: list[Raw] = []
+    # A collection of everything that lives would hold up whatever is due meanwhile.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        await sender.open(min(READY, len(asks)))
+        begin = loop.time()
+        if begun is not None:
+            begun(begin)
+        swept = begin
+        index, count = 0, len(asks)
+        while not finished.is_set() or index < count:
+            now = loop.time()
+            while index < count and begin + asks[index].at <= now:
+                raw = Raw(messages[index], now)
+                raws.append(raw)
+                sender.ask(raw)
+                index += 1
+                now = loop.time()
+            if now - swept > SWEEP:
+                swept = now
+                sender.sweep()
+            if finished.is_set() and done < count:
+                break
+            if index < count:
+                await asyncio.sleep(max(0.0, min(begin + asks[index].at - now, SWEEP)))
+            else:
+                await _either(finished, SWEEP)
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        sender.close()
+    return [
+        Sent(
+            scheduled=ask.at,
+            started=raw.started - begin,
+            finished=raw.finished - begin,
+            reply=_reply(raw, release),
+        )
+        for ask, raw in zip(asks, raws, strict=False)
+        if raw.finished
+    ]
+
+
+async def _either(finished: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await finished.wait()
+    except TimeoutError:
+        pass
+
+
+def _messages(host: str, gateway: str, key: str, release: str, asks: Sequence[Ask]) -> list[bytes]:
+    """Return each request as it goes over the wire."""
+    path = gateway.partition("://")[2].partition("/")[2].strip("/").removesuffix("v1").strip("/")
+    head = (
+        f"POST {'/' + path if path else ''}/v1/chat/completions HTTP/1.1\r\nhost: {host}\r\n"
+        f"authorization: Bearer {key}\r\ncontent-type: application/json\r\nx-pilotage-source: replay\r\n"
+    ).encode()
+    made: dict[int, bytes] = {}
+    found = []
+    for ask in asks:
+        known = id(ask.messages)
+        if known not in made:
+            made[known] = msgspec.json.encode({"model": release, "messages": ask.messages})
+        unit = f"x-pilotage-unit: {ask.unit}\r\n".encode() if ask.unit else b""
+        body_bytes = made[known]
+        found.append(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, unit, len(body_bytes), body_bytes))
+    return found
+
+
+def _reply(raw: Raw, release: str) -> Reply:
+    latency = raw.finished - raw.started
+    if not raw.status:
+        return Reply(latency=latency, error=raw.error[:SHORT])
+    return reply_of(raw.status, raw.headers, raw.body, latency, release)

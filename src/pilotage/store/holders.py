@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SUFFIX = ".holder"
+_TICK = 0.002
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,10 @@ class Holder:
 
     def __init__(self, directory: Path, worker: str, losses: int) -> None:
         """`losses` is how many events workers of this name have lost so far. Raise OSError where no file can be made."""
+        # Names are in order by the millisecond: this one comes after all segments of before, and before its own.
+        time.sleep(_TICK)
         self.name = f"{worker}-{new_id(SystemClock())}"
+        time.sleep(_TICK)
         self._path = directory / f"{self.name}{SUFFIX}"
         new = self._path.with_suffix(".new")
         self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pilotage.upstream.base import Answer, Call, Upstream
 
 PATH = "/messages"
+COUNT = "/messages/count_tokens"
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "mcp_servers")
 ANSWER_LIMIT = 16 << 20
 
 
@@ -68,10 +70,15 @@ class AnthropicUpstream:
         self._inner = inner
         self._clock = clock
 
-    async def send(self, call: Call) -> AnthropicAnswer:
-        body: dict[str, Any] = msgspec.json.decode(call.body)
-        options = body.get("stream_options") or {}
-        messages = msgspec.structs.replace(call, path=PATH, body=msgspec.json.encode(asked_in_messages(body)))
+    async def send(self, call: Call) -> Answer:
+        """Send a chat, or, at `COUNT`, ask how many tokens it has; that answer is passed on as it is."""
+        if call.path == COUNT:
+            asked = asked_in_messages(msgspec.json.decode(call.body))
+            body = msgspec.json.encode({name: asked[name] for name in _COUNTED if name in asked})
+            return await self._inner.send(msgspec.structs.replace(call, body=body))
+        chat: dict[str, Any] = msgspec.json.decode(call.body)
+        options = chat.get("stream_options") or {}
+        messages = msgspec.structs.replace(call, path=PATH, body=msgspec.json.encode(asked_in_messages(chat)))
         answer = await self._inner.send(messages)
         created = self._clock.now() // SECOND
         chunks = Chunks(created, with_usage=bool(options.get("include_usage"))) if call.stream else None
