@@ -15,7 +15,7 @@ from pilotage.errors import Conflict, NotFound
 from pilotage.records import Approval, Evidence, LedgerEntry
 from pilotage.spec.release import Release, UpstreamAddress
 from pilotage.status import Allocated, Ended, Phase, Reading, RolloutStatus, Stage, UseCaseStatus
-from pilotage.store.base import Registered, Store
+from pilotage.store.base import Erasure, Policy, Registered, Store
 
 Open = Callable[[], Store]
 NOBODY = "0" * 64
@@ -404,3 +404,27 @@ def test_threads_share_one_handle(store: Store) -> None:
     assert faults == []
     with store.read() as tx:
         assert tx.ledger.head()[0] == 60
+
+
+def test_one_policy_is_in_force(store: Store) -> None:
+    with store.read() as tx:
+        assert tx.policies.get() is None
+    first = Policy(spec={"name": "T"}, file="d" * 64, author="local:zoe", at=5)
+    for policy in (first, msgspec.structs.replace(first, at=6)):
+        with store.write() as tx:
+            tx.policies.put(policy)
+        with store.read() as tx:
+            assert tx.policies.get() == policy
+
+
+def test_erased_units_are_named_until_they_are_closed(store: Store) -> None:
+    made = [Erasure("support", "u1", "p1", 10), Erasure("support", "u2", "p2", 20), Erasure("shop", "u1", "p3", 30)]
+    with store.write() as tx:
+        for erasure in made:
+            tx.erasures.put(erasure)
+    with store.write() as tx:
+        assert tx.erasures.open() == made
+        tx.erasures.close(20)
+    with store.read() as tx:
+        assert tx.erasures.open() == made[1:]
+        assert (tx.erasures.count("support"), tx.erasures.count("shop"), tx.erasures.count("x")) == (2, 1, 0)

@@ -836,6 +836,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "record_results": {"use_case": "support", "run": "r", "results": {"a": {}}},
     "keys_create": {"name": "x", "roles": ["admin"]},
     "keys_revoke": {"id": "x"},
+    "keys_rotate": {"id": "y"},
     "status": {},
     "ledger": {},
     "ledger_verify": {},
@@ -844,6 +845,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "keys_list": {},
     "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
     "policy_apply": {"file": ""},
+    "data_find": {"unit": "u"},
+    "data_export": {"unit": "u"},
+    "data_erase": {"unit": "u"},
 }
 
 
@@ -863,6 +867,9 @@ def test_a_key_of_another_use_case_is_refused(context: Context, name: str) -> No
     told = actions(context)
     stranger = Actor(id="key:x", roles=tuple(Role), use_cases=("billing",))
     arguments = ARGUMENTS.get(name, {"use_case": "support"})
+    if name == "portfolio":
+        assert run(context, stranger, name, {})["use_cases"] == []
+        return
     if name == "policy_show":
         with pytest.raises(NotFound, match="no rules"):
             run(context, stranger, name, {})
@@ -994,6 +1001,15 @@ def _at_staging(context: Context) -> None:
     do(context, "approve", OTHER, use_case="support")
 
 
+def _measured(context: Context) -> None:
+    do(context, "apply", **folder(a=("[approvals]", "[gates.poc]\ntone = { at_least = 0.9 }\n\n[approvals]")))
+    proved(context, "tone", 0.1, 0.2)
+
+
+TONE = {"use_case": "support", "criterion": "tone", "reason": "for now"}
+POLICY = base64.b64encode(b'name = "T"\n[providers.mistral]\n').decode()
+
+
 @pytest.mark.parametrize(
     ("before", "act", "writes"),
     [
@@ -1006,8 +1022,14 @@ def _at_staging(context: Context) -> None:
         (_ready, lambda context: do(context, "approve", OTHER, use_case="support"), 2),
         (_ready, lambda context: proved(context, "quality", 0.1, 0.2), 2),
         (None, lambda context: do(context, "keys_create", ADMIN, name="x", roles=["infer"]), 2),
+        (_ready, lambda context: do(context, "policy_apply", ADMIN, file=POLICY), 4),
+        (_at_staging, lambda context: do(context, "withdraw", OTHER, use_case="support"), 2),
+        (_measured, lambda context: do(context, "waive", OTHER, **TONE), 2),
     ],
-    ids=["apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"],
+    ids=[
+        *("apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"),
+        *("policy", "withdraw", "waive"),
+    ],
 )
 def test_a_fault_at_any_write_leaves_all_or_nothing(
     context: Context, before: Callable[[Context], None] | None, act: Callable[[Context], Any], writes: int

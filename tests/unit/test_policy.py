@@ -374,6 +374,7 @@ def test_two_keys_of_one_hand_are_one_person(context: Context) -> None:
         do(context, "approve", key(context, grace), use_case="support")
     assert do(context, "approve", key(context, grace, "henry"), use_case="support")["given"] == 1
     assert do(context, "approve", key(context, ADMIN, "ivy"), use_case="support")["given"] == 2
+    assert do(context, "ledger_verify", ADMIN)["ok"] is True
 
 
 def test_a_waiver_says_who_why_and_until_when_and_ends(context: Context) -> None:
@@ -438,3 +439,16 @@ def test_production_takes_somebody_on_call_and_quota_for_every_peak(context: Con
     assert lines()["quota-mistral"] == "pass"
     rule(context, RULES.replace('"Ada" =', '"Bob" ='))
     assert lines()["on_call"] == "missing"
+
+
+def test_the_portfolio_is_the_inventory_and_rolls_up_by_objective(context: Context) -> None:
+    rule(context, RULES.replace('says = "Answers at once"', 'says = "Answers at once"\na_month = 5'))
+    apply(context)
+    found = do(context, "portfolio")
+    (objective,), (one,) = found["objectives"], found["use_cases"]
+    assert (objective["objective"], objective["use_cases"], objective["a_month"]) == ("care", ["support"], 5)
+    assert objective["spent"] is None, "nobody can read the events here"
+    assert one["providers"] == [{"provider": "mistral", "region": "eu"}, {"provider": "search", "region": ""}]
+    assert one["data"] == {"classes": ["personal"], "retention": "none", "retain_for": 30}
+    assert (one["on_call"], one["purpose"], one["breaches"]) == (["henry"], "Customers get answers.", [])
+    assert one["goals"][0]["objective"] == "care"

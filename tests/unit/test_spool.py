@@ -380,3 +380,15 @@ def test_a_spool_that_is_gone_is_counted_and_never_raised(tmp_path: Path, caplog
 def test_a_workers_name_must_fit_a_file_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="letters, digits and _"):
         Writer(tmp_path, "../w0")
+
+
+def test_a_segment_ends_when_it_is_old_however_little_it_holds(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, "w0", seconds=0.0)
+    writer.append(feedback(1))
+    writer.sync()
+    reader = Reader(tmp_path)
+    (segment,) = reader.segments()
+    assert reader.read(segment, 0)[2], "it has ended, so it goes once it is sealed"
+    writer.append(feedback(2))
+    assert len(reader.segments()) == 2
+    writer.close()

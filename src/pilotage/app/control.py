@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ from pilotage.rollout.tally import resumed
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.holders import Holders
+from pilotage.store.holdings import Holdings
 from pilotage.store.losses import LossReader
 from pilotage.store.spool import Reader
 from pilotage.store.sqlite import SqliteStore
@@ -85,12 +86,13 @@ async def serve(
     with ExitStack() as stack:
         store = SqliteStore(workspace.state)
         stack.callback(store.close)
-        context = Context(store, clock, settings.environment)
         spool = Reader(workspace.spool)
         seal = Seal(lambda: Sealer(workspace.events, store))
         stack.callback(seal.give_back)
         events = EventsReader(workspace.events, store)
         stack.callback(events.close)
+        held = Holdings(store, events, Texts(workspace.texts), seal.erase)
+        context = Context(store, clock, settings.environment, lambda: nullcontext(held))
         losses = LossReader(workspace.run)
         watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined + seal.quarantined)
         mandate = Mandate(store, handover.holder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from pilotage import access, settings
@@ -15,12 +15,14 @@ from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
     from pilotage.clock import Clock
+    from pilotage.store.holdings import Holdings
 
-MAKES_A_WORKSPACE = ("apply", "keys_create")
+MAKES_A_WORKSPACE = ("apply", "keys_create", "policy_apply")
 """Commands that may be the first one on a new workspace."""
 
 
@@ -58,7 +60,21 @@ class Local:
             self._stack = stack.pop_all()
 
     def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        return run(Context(self.store, self._clock, settings.environment), self._actor, name, arguments)
+        context = Context(self.store, self._clock, settings.environment, self._holdings)
+        return run(context, self._actor, name, arguments)
+
+    @contextmanager
+    def _holdings(self) -> Iterator[Holdings]:
+        """Give what is held of people, with what a killed server left in the spool sealed first."""
+        from pilotage.store.events import EventsReader, Sealer, ingest
+        from pilotage.store.holdings import Holdings
+        from pilotage.store.texts import Texts
+
+        with ExitStack() as stack:
+            sealer = stack.enter_context(closing(Sealer(self._workspace.events, self.store)))
+            ingest(Reader(self._workspace.spool), sealer, self.store)
+            events = stack.enter_context(closing(EventsReader(self._workspace.events, self.store)))
+            yield Holdings(self.store, events, Texts(self._workspace.texts), sealer.erase)
 
     def events(self, table: str, *, limit: int, use_case: str = "") -> list[dict[str, Any]]:
         """Return the newest events, those included that a killed server left in the spool."""

@@ -12,7 +12,7 @@ from pilotage.console.health import Health
 from pilotage.errors import PilotageError
 from pilotage.governance.budgets import tell
 from pilotage.governance.mandate import RENEW_SECONDS
-from pilotage.governance.retention import expire_texts
+from pilotage.governance.retention import expire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ class Loop:
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:
             return
-        gone = await self._attempt("texts", expire_texts, self._context, self._texts)
+        gone = await self._attempt("texts", expire, self._context, self._texts)
         if gone is not None:
             self._expired = now
         if gone:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pilotage.records import SpoolEvent
+    from pilotage.store.base import Erasure
     from pilotage.store.events import Sealer
 
 
@@ -35,6 +36,13 @@ class Seal:
             if self._sealer is None:
                 self._sealer = self._take()
             self._sealer.seal(segment, start, end, events, finished=finished)
+
+    def erase(self, erasure: Erasure) -> dict[str, int]:
+        """Erase, as `Sealer.erase` says; raise WorkspaceUnusable also where another process has the sealer."""
+        with self._lock:
+            if self._sealer is None:
+                self._sealer = self._take()
+            return self._sealer.erase(erasure)
 
     def give_back(self) -> None:
         with self._lock:

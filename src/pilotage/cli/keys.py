@@ -126,6 +126,31 @@ def list_keys(
 
 
 @app.command()
+def rotate(
+    key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.", show_default=False)],
+    *,
+    overlap: Annotated[
+        str, typer.Option("--overlap", metavar="TIME", help="How long the old one goes on being good.")
+    ] = "1d",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key's successor, with the same powers and for the same time. Its secret is shown this once."""
+    try:
+        lasts = parse_duration(overlap) if overlap != "0" else 0
+    except ValueError as fault:
+        raise WrongCall(f"--overlap: {fault}") from None
+    result = commander(workspace, server).run("keys_rotate", {"id": key, "overlap": lasts})
+    if as_json:
+        show_json(result)
+        return
+    say(f"Key {result['id']} takes the place of {key}, which is good until {when(result['old_expires'])}.")
+    say("Its secret, shown this once:", style="bold")
+    say(result["secret"])
+
+
+@app.command()
 def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="The key's id.", show_default=False)],
     workspace: Workspace = None,

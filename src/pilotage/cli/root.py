@@ -9,6 +9,7 @@ import typer
 from pilotage import __version__
 from pilotage.cli import (
     alarms,
+    data,
     demo,
     events,
     evidence,
@@ -18,6 +19,7 @@ from pilotage.cli import (
     measure,
     plan,
     policy,
+    portfolio,
     probes,
     rehearse,
     report,
@@ -68,6 +70,7 @@ for command in (
     folder.apply,
     serve.serve,
     status.status,
+    portfolio.portfolio,
     measure.evaluate,
     rehearse.rehearse,
     report.report,
@@ -85,6 +88,7 @@ for command in (
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
+app.add_typer(data.app, name="data")
 app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(probes.app, name="probes")

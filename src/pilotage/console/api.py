@@ -75,7 +75,7 @@ class Api:
         return JSONResponse(document())
 
     async def command(self, request: Request) -> Response:
-        actor = bearer(request, self._visitors)
+        actor = await bearer(request, self._visitors)
         name = request.path_params["name"]
         if name not in COMMANDS:
             raise HTTPException(404, f"there is no command {name!r}; there are: {', '.join(COMMANDS)}")
@@ -86,30 +86,30 @@ class Api:
         return JSONResponse({"result": result})
 
     async def server(self, request: Request) -> Response:
-        bearer(request, self._visitors)
+        await bearer(request, self._visitors)
         return JSONResponse({"version": __version__, "gateway": self._gateway})
 
     async def status(self, request: Request) -> Response:
-        result = await self._run(bearer(request, self._visitors), "status", {})
+        result = await self._run(await bearer(request, self._visitors), "status", {})
         return JSONResponse({**result, "controller": msgspec.to_builtins(self._health())})
 
     async def use_case(self, request: Request) -> Response:
-        actor = bearer(request, self._visitors)
+        actor = await bearer(request, self._visitors)
         result = await self._run(actor, "status", {"use_case": request.path_params["name"]})
         return JSONResponse(result["use_cases"][0])
 
     async def analysis(self, request: Request) -> Response:
-        actor = bearer(request, self._visitors)
+        actor = await bearer(request, self._visitors)
         return JSONResponse(await self._run(actor, "analysis", {"use_case": request.path_params["name"]}))
 
     async def ledger(self, request: Request) -> Response:
-        actor = bearer(request, self._visitors)
+        actor = await bearer(request, self._visitors)
         arguments: dict[str, Any] = {name: _whole(request, name, 0) for name in ("after", "newest")}
         arguments["use_case"] = request.query_params.get("use_case", "")
         return JSONResponse(await self._run(actor, "ledger", arguments))
 
     async def events(self, request: Request) -> Response:
-        actor = bearer(request, self._visitors)
+        actor = await bearer(request, self._visitors)
         use_case = request.query_params.get("use_case", "")
         require(actor, (Role.OPERATE,), use_case)
         rows = await run_in_threadpool(

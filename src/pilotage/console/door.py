@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pilotage.console.visitors import COOKIE
+from pilotage.console.visitors import COOKIE, TooMany
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,13 +25,22 @@ CODES = {
     405: "method_not_allowed",
     413: "too_large",
     422: "wrong_call",
+    429: "too_many",
 }
 
 
-def bearer(request: Request, visitors: Visitors) -> Actor:
-    """Return who the Authorization header names; 401 otherwise."""
+async def bearer(request: Request, visitors: Visitors) -> Actor:
+    """Return who the Authorization header names; 401 otherwise, 429 where bad keys keep coming from there."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    actor = visitors.by_secret(secret.strip()) if scheme.lower() == "bearer" and secret else None
+    address = request.client.host if request.client else ""
+    actor = None
+    try:
+        if scheme.lower() == "bearer" and secret:
+            actor = await run_in_threadpool(visitors.bearer, secret.strip(), address)
+    except TooMany as many:
+        raise HTTPException(
+            429, "too many bad keys came from this address", headers={"retry-after": str(many.seconds)}
+        ) from None
     if actor is None:
         raise HTTPException(
             401, "no good key was presented", headers={"www-authenticate": 'Bearer realm="Pilotage control API"'}

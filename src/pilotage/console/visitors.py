@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING
 
 from pilotage import access
 from pilotage.clock import HOUR, SystemClock
+from pilotage.console.failures import Failures
+from pilotage.console.tokens import Tokens
+from pilotage.governance.sign_in import looks_signed
 
 if TYPE_CHECKING:
     from pilotage.access import Actor, Key
     from pilotage.governance.commands import Context
 
 COOKIE = "pilotage"
+
+
+class TooMany(Exception):
+    """Too many bad keys; `seconds` says how long to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"wait {seconds} s")
+        self.seconds = seconds
+
+
 SESSION_HOURS = 12
 _LOCAL = "local"
 _REAL = SystemClock()
@@ -27,6 +40,7 @@ class Visitors:
         """`token` makes its bearer the local actor; `link` does so once."""
         self._context, self._local, self._token, self._link = context, local, token, link
         self._secret = context.store.secret("session")
+        self._tokens, self._failures = Tokens(context), Failures()
         self._ended: dict[str, int] = {}
         """Sessions that were signed out of, by their signature, with the time they would have ended anyway."""
 
@@ -36,6 +50,21 @@ class Visitors:
             return self._local
         key = self._key(access.key_id_of(secret))
         return access.actor_of(key) if key and access.matches(key, secret) else None
+
+    def bearer(self, secret: str, address: str) -> Actor | None:
+        """Return the actor of a key, of the workspace's token or of the identity provider's; None where it is not good.
+
+        Raise TooMany where too many bad ones came from this address lately: then none is looked at but the workspace's own.
+        It may block: call it in a thread.
+        """
+        if hmac.compare_digest(secret.encode(), self._token.encode()):
+            return self._local
+        if wait := self._failures.wait(address):
+            raise TooMany(wait)
+        found = self._tokens.actor(secret) if looks_signed(secret) else self.by_secret(secret)
+        if found is None:
+            self._failures.failed(address)
+        return found
 
     def by_session(self, value: str) -> Actor | None:
         subject, _, rest = value.partition(".")

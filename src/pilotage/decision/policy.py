@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pilotage.spec.release import Release, UpstreamAddress
-    from pilotage.spec.use_case import UseCase
+    from pilotage.spec.use_case import Data, UseCase
 
 KeyPath = tuple[str | int, ...]
 KEPT = ("none", "redacted", "full")
@@ -60,6 +60,15 @@ def barred(organisation: Organisation, spec: UseCase, address: UpstreamAddress) 
             regions = ", ".join(wanted.regions) or "nowhere"
             return ("data", name, "regions"), f"data of class '{name}' stays within {regions}, and {shown} is {place}"
     return None
+
+
+def kept_at_most(organisation: Organisation | None, data: Data) -> tuple[str, int]:
+    """Return what the rules let a use case keep of texts at the most, and for how many days."""
+    if organisation is None:
+        return data.retention, data.retain_for
+    rules = [organisation.data[name] for name in data.handled if name in organisation.data]
+    kept = min((data.retention, *(rule.retention for rule in rules)), key=KEPT.index)
+    return kept, min((data.retain_for, organisation.limits.retain_for, *(rule.retain_for for rule in rules)))
 
 
 def breaches(organisation: Organisation | None, spec: UseCase, releases: Sequence[Release]) -> list[Breach]:

@@ -11,10 +11,11 @@ from pilotage.errors import Denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from pilotage.access import Actor, Role
     from pilotage.clock import Clock
-    from pilotage.store.base import Store, Transaction
+    from pilotage.store.base import Holdings, Store, Transaction
 
 
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
@@ -27,11 +28,15 @@ def _nothing_set(_: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`environment` gives a variable's value, such as OPENAI_BASE_URL's, or an empty string."""
+    """`environment` gives a variable's value, such as OPENAI_BASE_URL's, or an empty string.
+
+    `holdings` gives what is held of people beside the store, for as long as it is needed.
+    """
 
     store: Store
     clock: Clock
     environment: Callable[[str], str] = _nothing_set
+    holdings: Callable[[], AbstractContextManager[Holdings]] | None = None
 
 
 def moment(context: Context, tx: Transaction) -> int:

@@ -8,9 +8,10 @@ import msgspec
 
 from pilotage import access
 from pilotage.access import Key, Role
+from pilotage.clock import DAY
 from pilotage.errors import NotFound, Refused, WrongCall
 from pilotage.governance import budgets, ledger
-from pilotage.governance.context import Text
+from pilotage.governance.context import Text, moment, require
 from pilotage.spec.price import MILLION
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class KeysList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`ended`: those as well that were revoked or have expired."""
 
     ended: bool = False
+
+
+class KeysRotate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`overlap` is how long the old key goes on being good, in microseconds."""
+
+    id: Text
+    overlap: Annotated[int, msgspec.Meta(ge=0, le=366 * DAY)] = DAY
 
 
 class KeysRevoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +107,41 @@ def keys_list(context: Context, _: Actor, arguments: KeysList) -> dict[str, Any]
                 if arguments.ended or access.lives(key, now)
             ]
         }
+
+
+def keys_rotate(context: Context, actor: Actor, arguments: KeysRotate) -> dict[str, Any]:
+    """Make a key's successor with the same powers, and let the old one end after the overlap; return the new secret.
+
+    Whoever holds a key may rotate it; anybody else's takes the role admin.
+    """
+    own = actor.id == f"key:{arguments.id}"
+    if not own:
+        require(actor, (Role.ADMIN,))
+    with context.store.write() as tx:
+        now, old = moment(context, tx), tx.keys.get(arguments.id)
+        if old is None:
+            raise NotFound(f"there is no key {arguments.id!r}", hint="`pilotage keys list` shows ids")
+        if not access.lives(old, now):
+            raise Refused(f"key {old.id} ({old.name}) is good no more", hint="`pilotage keys create` makes a new one")
+        key_id, secret = access.new_secret()
+        new = msgspec.structs.replace(
+            old,
+            id=key_id,
+            digest=access.digest(secret),
+            created=now,
+            expires=now + old.expires - old.created if old.expires else 0,
+            # An administrator who hands it on has had it in hand.
+            makers=old.makers if own else tuple(dict.fromkeys((*old.makers, *_makers(actor, old.person)))),
+        )
+        until = now + arguments.overlap
+        old = msgspec.structs.replace(old, expires=min(old.expires or until, until))
+        tx.keys.put(old)
+        tx.keys.put(new)
+        vouched = {**shown(old), "row": ledger.fingerprint(old), "successor": new.id}
+        ledger.append(tx, at=now, actor=actor.id, action="key_rotate", detail=vouched)
+        detail = {**shown(new), "row": ledger.fingerprint(new), "predecessor": old.id}
+        entry = ledger.append(tx, at=now, actor=actor.id, action="key_create", detail=detail)
+    return {**shown(new), "secret": secret, "ledger": entry.seq, "old": old.id, "old_expires": old.expires}
 
 
 def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[str, Any]:

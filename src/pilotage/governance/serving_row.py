@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pilotage.decision.policy import barred
+from pilotage.decision.policy import barred, kept_at_most
 from pilotage.decision.verdict import guardrails
 from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
@@ -41,6 +41,7 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         if release is None:
             raise NotFound(f"release {reference} is listed but not stored")
         releases[reference] = release
+    kept, days = kept_at_most(organisation_of(tx), spec.data)
     route = Route(
         use_case=registered.name,
         unit=spec.unit,
@@ -55,8 +56,9 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         blind_after=spec.rollout.blind_after,
         retired=status.retired,
         barred=_barred(tx, spec, releases),
-        retention=spec.data.retention,
-        retain_for=spec.data.retain_for,
+        retention=kept,
+        retain_for=days,
+        forgotten=tx.erasures.count(registered.name),
         currency=spec.budget.currency if spec.budget else "EUR",
         prices=_public_prices(releases, spec),
         money=_money(registered, spec),

@@ -95,7 +95,7 @@ class Told:
                 self.approvals[str(detail.get("id", ""))] = words
             case "alarm" | "alarm_act" | "alarm_acknowledged" | "alarm_resolved":
                 self.alarms[str(detail.get("id", ""))] = words
-            case "key_create" | "key_revoke":
+            case "key_create" | "key_rotate" | "key_revoke":
                 self.keys[str(detail.get("id", ""))] = words
             case "register" | "release" | "charter":
                 self.registered[entry.use_case] = words
@@ -156,7 +156,7 @@ def _compared(kind: str, told: Mapping[str, Words], rows: Iterable[Evidence | Ap
         if row.id in seen:
             yield f"{kind} {row.id} of {row.use_case} is there more than once"
         seen.add(row.id)
-        if differing := _differing(words.fields, msgspec.to_builtins(row)):
+        if differing := _differing(words.fields, msgspec.json.decode(msgspec.json.encode(row))):
             yield f"{kind} {row.id} of {words.use_case} is not what entry {words.seq} recorded: {differing}"
     for known, words in told.items():
         if known not in seen:
@@ -185,7 +185,8 @@ def _key_faults(tx: Transaction, told: Mapping[str, Words]) -> Iterator[str]:
         if words is None:
             yield f"no entry tells of key {row.id}"
             continue
-        differing = _differing({**words.fields, "row": ""}, {**shown(row), "row": ""})
+        fields = {name: value for name, value in words.fields.items() if name not in ("successor", "predecessor")}
+        differing = _differing({**fields, "row": ""}, {**shown(row), "row": ""})
         if differing or words.fields.get("row") != fingerprint(row):
             yield f"key {row.id} is not as entry {words.seq} left it: {differing or 'its secret'}"
     for known, words in told.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
     from pilotage.spec.release import CacheRules
+    from pilotage.spec.route import Route
 
 _SURFACES = frozenset({"chat", "messages", "responses", "embeddings"})
 _NO_PART = ("user", "safety_identifier", "metadata", "model", "stream")
@@ -110,6 +111,7 @@ class Cache:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._shelves: dict[str, Shelf] = {}
+        self._forgotten: dict[str, int] = {}
         self.hits = self.misses = 0
 
     @property
@@ -124,6 +126,7 @@ class Cache:
             return None
         if not (exposure.unit or rules.shared):
             return None
+        self._forget(exposure.route)
         shelf = self._shelves.get(assigned.reference)
         if shelf is None:
             now = self._now()
@@ -132,6 +135,13 @@ class Cache:
             shelf = self._shelves[assigned.reference] = Shelf(rules, self._now)
         key = _key(request, "" if rules.shared else exposure.unit)
         return Place(shelf, key, self._now() + rules.ttl / SECOND)
+
+    def _forget(self, route: Route) -> None:
+        """Drop all answers of a use case of which a unit was erased: whose is whose nobody can tell."""
+        if route.forgotten != self._forgotten.get(route.use_case, 0):
+            self._forgotten[route.use_case] = route.forgotten
+            own = f"{route.use_case}/"
+            self._shelves = {name: kept for name, kept in self._shelves.items() if not name.startswith(own)}
 
     def look(self, place: Place) -> Kept | None:
         found = place.get()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pilotage.spec.assessment import HIGH_RISK, PROHIBITED, TRANSPARENCY
 from pilotage.spec.gates import Approvals, Gates
@@ -110,6 +111,39 @@ class Limits(Strict):
     """The highest level of a risk that may stand untreated, whatever a file says."""
 
 
+class Grant(Strict):
+    """What people of one group may do."""
+
+    roles: Annotated[tuple[Literal["operate", "approve", "admin"], ...], pydantic.Strict(False), Field(min_length=1)]
+    """The roles."""
+    use_cases: Lines = ()
+    """On these use cases only; on all of them unless given."""
+
+
+class SignIn(Strict):
+    """The identity provider (OpenID Connect) whose tokens the control API takes beside keys."""
+
+    issuer: Annotated[str, Field(min_length=1)]
+    """What its tokens name as `iss`, to the letter."""
+    audience: Annotated[str, Field(min_length=1)]
+    """What its tokens for Pilotage name as `aud`."""
+    jwks: str
+    """Where it publishes its keys; an https address."""
+    claim: str = "groups"
+    """The claim that lists a person's groups."""
+    groups: dict[str, Grant] = Field(default_factory=dict)
+    """Roles by group. Of several groups of one person, the first in this file decides."""
+
+    @field_validator("jwks")
+    @classmethod
+    def _fetchable(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")):
+            return value
+        msg = "keys that decide who may do what come over https; write https:// and the provider's address of its keys"
+        raise ValueError(msg)
+
+
 class Organisation(Strict):
     """The organisation's own rules. What stands here holds for every use case; what does not is left to each."""
 
@@ -123,6 +157,8 @@ class Organisation(Strict):
     """Who may be asked to approve, and who is called."""
     on_call: dict[str, Lines] = Field(default_factory=dict)
     """Who answers at night, by the `owner` of use cases. With this table, the gate into production asks for somebody."""
+    sign_in: SignIn | None = None
+    """Who may sign in with the organisation's own identity provider, and as what."""
     providers: dict[Name, ProviderRule] = Field(default_factory=dict)
     """Who may serve. With one or more, nobody else may; 'search' stays within Pilotage and always may."""
     data: dict[Name, DataClass] = Field(default_factory=dict)
@@ -209,8 +245,6 @@ def hosts_of(name: str, rule: ProviderRule) -> tuple[str, ...]:
 
 def host_of(base_url: str) -> str:
     """Return the host of a base URL as it will be connected to: without user, port, capitals or a closing dot."""
-    from urllib.parse import urlsplit
-
     return plain_host(urlsplit(base_url).hostname or "")
 
 

@@ -104,7 +104,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `releases` holds every release that may be asked for: live, all sides of a rollout, their fallbacks, and all
     others of the use case, for pinning. `currency` is what prices are in; `prices` are the public ones of releases that
     name none themselves. When the controller has not been heard of for `blind_after` (microseconds of real time), the
-    rollout's units get the baseline. `barred` says by release why the organisation's rules let nothing be sent to it.
+    rollout's units get the baseline. `barred` says by release why the organisation's rules let nothing be sent to it;
+    `forgotten` counts the units that were erased.
     """
 
     use_case: str
@@ -115,6 +116,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     allocation: Allocation | None = None
     blind_after: int = 60_000_000
     barred: dict[str, str] = {}
+    forgotten: int = 0
     retention: str = "none"
     retain_for: int = 30
     currency: str = "EUR"

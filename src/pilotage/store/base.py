@@ -7,7 +7,7 @@ it records are both there or neither is. Reads outside a write transaction see o
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -157,8 +157,28 @@ class UnitKeys(Protocol):
         """Return {(use case, unit digest): (key id, 32 bytes)}; a missing one is made from the system's randomness."""
 
     def by_id(self, key_ids: Iterable[str]) -> dict[str, bytes]: ...
+    def has(self, use_case: str, unit: str) -> bool: ...
     def destroy(self, use_case: str, unit: str) -> bool:
         """Destroy a unit's key for good; return whether there was one."""
+
+
+class Erasure(NamedTuple):
+    """A unit's digest, what stands in its place in figures since `at` (microseconds), so that they still add up."""
+
+    use_case: str
+    unit: str
+    pseudonym: str
+    at: int
+
+
+class Erasures(Protocol):
+    def put(self, erasure: Erasure) -> None: ...
+    def open(self) -> list[Erasure]:
+        """Return those of which something may still come out of the spool."""
+
+    def count(self, use_case: str) -> int: ...
+    def close(self, before: int) -> None:
+        """Blank the digests of those that are older: nothing can name these units any more."""
 
 
 class Results(Protocol):
@@ -320,6 +340,8 @@ class Transaction(Protocol):
     @property
     def unit_keys(self) -> UnitKeys: ...
     @property
+    def erasures(self) -> Erasures: ...
+    @property
     def results(self) -> Results: ...
     @property
     def batches(self) -> Batches: ...
@@ -425,3 +447,19 @@ class Events(Protocol):
     """Sealed events as tables: `started`, `finished`, `texts`, `feedback`, and the join `inferences`."""
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]: ...
+
+
+class Holdings(Protocol):
+    """What is held outside the store: events, which name units by digests, and texts under units' keys."""
+
+    def find(self, use_case: str, unit: str) -> dict[str, int]:
+        """Return how much there is, by kind."""
+
+    def export(self, use_case: str, unit: str) -> dict[str, list[dict[str, Any]]]:
+        """Return all of it, by kind; what is retained of texts in the clear."""
+
+    def spent(self, since: int, until: int) -> dict[str, int]:
+        """Return what each use case cost from `since` until before `until`, in millionths of its currency."""
+
+    def erase(self, erasure: Erasure) -> dict[str, int]:
+        """Put the pseudonym in the unit's place in what is sealed; return how many rows that was, by kind."""

@@ -13,15 +13,16 @@ import duckdb
 import msgspec
 
 from pilotage.errors import Conflict, WorkspaceUnusable
-from pilotage.store.parquet import Row, TableFiles
+from pilotage.records import Feedback, Started
+from pilotage.store.parquet import ERASED, Row, TableFiles, hashed_key
 from pilotage.store.tables import TABLE_OF, TABLES, connect, select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pilotage.records import SpoolEvent
-    from pilotage.store.base import SpoolReader, Store
+    from pilotage.store.base import Erasure, SpoolReader, Store
 
 # A table's files are merged when this many of like size have come together, so their number grows with the logarithm
 # of the rows.
@@ -74,7 +75,7 @@ class Sealer:
         if sealed != start:
             raise Conflict(f"segment {segment} is sealed up to {sealed}, not {start}", hint="read on from there")
         lines: dict[str, list[Row]] = {}
-        for offset, event in events:
+        for offset, event in self._without_erased(events):
             # The encoded event begins with its tag; the segment and offset go before it.
             place = b'{"spool_segment":%b,"spool_offset":%d,' % (self._encoder.encode(segment), offset)
             row = Row(segment, offset, place + self._encoder.encode(event)[1:], event)
@@ -93,6 +94,37 @@ class Sealer:
             except WorkspaceUnusable as fault:
                 # The events are sealed, which is what was asked; the next sealing tries again to merge.
                 log.warning("small files of %s stay unmerged: %s", table, fault)
+
+    def erase(self, erasure: Erasure) -> dict[str, int]:
+        """Put a pseudonym in a unit's place, and in that of its business keys, wherever they stand in sealed files.
+
+        Files are written anew and listed in place of the old ones, which are then unlinked; return rows by table.
+        """
+        changed: dict[str, int] = {}
+        with self._store.read() as tx:
+            listed = {table: tx.progress.listed(table) for table in ERASED}
+        keys = self._files.keys_of([name for name, _ in listed["started"]], erasure)
+        for table in ERASED:
+            for old, count in listed[table]:
+                rows = self._files.mentions(table, old, erasure, keys)
+                if not rows:
+                    continue
+                name = f"erased-{uuid.uuid4().hex}.parquet"
+                self._files.erased(table, old, name, erasure, keys)
+                with self._store.write() as tx:
+                    tx.progress.replace(table, [old], name, count)
+                (self._directory / table / old).unlink(missing_ok=True)
+                changed[table] = changed.get(table, 0) + rows
+        return changed
+
+    def _without_erased(self, events: Sequence[tuple[int, SpoolEvent]]) -> Sequence[tuple[int, SpoolEvent]]:
+        """Return events with those of units that were erased after they came under their pseudonyms."""
+        with self._store.read() as tx:
+            erased = tx.erasures.open()
+        if not erased:
+            return events
+        by_unit = {(one.use_case, one.unit): one for one in erased}
+        return [(offset, _pseudonymous(event, by_unit)) for offset, event in events]
 
     def close(self) -> None:
         self._files.close()
@@ -125,6 +157,17 @@ class Sealer:
             for path in (self._directory / table).iterdir():
                 if path.name not in listed:
                     path.unlink()
+
+
+def _pseudonymous(event: SpoolEvent, erased: Mapping[tuple[str, str], Erasure]) -> SpoolEvent:
+    if not isinstance(event, (Started, Feedback)) or not event.unit:
+        return event
+    one = erased.get((event.use_case, event.unit))
+    came = event.received if isinstance(event, Feedback) else event.at
+    if one is None or came > one.at:
+        return event
+    key = hashed_key(one.pseudonym, event.key) if event.key else ""
+    return msgspec.structs.replace(event, unit=one.pseudonym, key=key)
 
 
 def ingest(spool: SpoolReader, sealer: Sealer, store: Store) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,11 +19,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilotage.records import SpoolEvent
+    from pilotage.store.base import Erasure
 
 # What DuckDB says of a value that does not fit its column. Nothing of the machine (disk, memory) is among them.
 _UNFIT = (duckdb.DataError, duckdb.InvalidInputException)
 
 log = logging.getLogger(__name__)
+
+
+ERASED = ("started", "feedback")
+"""Tables that name units."""
+
+
+def hashed_key(pseudonym: str, key: str) -> str:
+    """Return what stands for a business key of an erased unit: the same for the same key, and nothing else's."""
+    return hashlib.sha256(f"{pseudonym}\0{key}".encode()).hexdigest()[:32]
 
 
 class Row(NamedTuple):
@@ -115,6 +126,40 @@ class TableFiles:
         with self._explained():
             (self._directory / table / f"{name}.new").chmod(0o600)
             publish(self._directory / table / f"{name}.new", self._directory / table / name)
+
+    def keys_of(self, names: Sequence[str], erasure: Erasure) -> tuple[str, ...]:
+        """Return the business keys of a unit's inferences."""
+        source = select("started", names, self._directory)
+        with self._explained():
+            rows = self._duckdb.execute(
+                f"SELECT DISTINCT key FROM ({source}) WHERE use_case = ? AND unit = ? AND key <> ''",  # noqa: S608
+                (erasure.use_case, erasure.unit),
+            ).fetchall()
+        return tuple(key for (key,) in rows)
+
+    def mentions(self, table: str, name: str, erasure: Erasure, keys: Sequence[str]) -> int:
+        """Return how many rows of one file name a unit or one of its business keys."""
+        source = select(table, [name], self._directory)
+        with self._explained():
+            row = self._duckdb.execute(
+                f"SELECT count(*) FROM ({source}) WHERE use_case = ? AND (unit = ? OR list_contains(?, key))",  # noqa: S608
+                (erasure.use_case, erasure.unit, list(keys)),
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def erased(self, table: str, old: str, name: str, erasure: Erasure, keys: Sequence[str]) -> None:
+        """Write one file anew with the pseudonym in the unit's place, and in that of its business keys."""
+        mine = f"use_case = {quoted(erasure.use_case)} AND"
+        unit, pseudonym = quoted(erasure.unit), quoted(erasure.pseudonym)
+        cases = " ".join(f"WHEN {quoted(key)} THEN {quoted(hashed_key(erasure.pseudonym, key))}" for key in keys)
+        key = f"CASE WHEN {mine} true THEN CASE key {cases} ELSE key END ELSE key END" if keys else "key"
+        self._copy(
+            f"SELECT * REPLACE (CASE WHEN {mine} unit = {unit} THEN {pseudonym} ELSE unit END AS unit, {key} AS key)"  # noqa: S608
+            f" FROM ({select(table, [old], self._directory)})",
+            table,
+            name,
+        )
+        self._publish(table, name)
 
     def merge(self, table: str, names: Sequence[str], name: str) -> None:
         """Write the rows of these files as one new file."""

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
@@ -29,20 +30,28 @@ if TYPE_CHECKING:
 
 SUFFIX = ".spool"
 SEGMENT_SIZE = 8 << 20
+SEGMENT_SECONDS = 3_600.0
+"""A segment ends after this long however little is in it: what it holds of people leaves it when it is sealed."""
 _UNSYNCED_SEGMENTS = 4
 
 log = logging.getLogger(__name__)
 
 
 class Writer:
-    """One process's appends; any thread may call. A segment is made at the first append and rolled at `size` bytes."""
+    """One process's appends; any thread may call.
 
-    def __init__(self, directory: Path, worker: str, *, size: int = SEGMENT_SIZE) -> None:
+    A segment is made at the first append, rolled at `size` bytes, and ended by a sync once it is `seconds` old.
+    """
+
+    def __init__(
+        self, directory: Path, worker: str, *, size: int = SEGMENT_SIZE, seconds: float = SEGMENT_SECONDS
+    ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_]+", worker):
             raise ValueError(f"a worker's name is letters, digits and _, not {worker!r}: it begins its segments' names")
         self._directory = directory
         self._worker = worker
-        self._size = size
+        self._size, self._seconds = size, seconds
+        self._begun = 0.0
         self._encoder = msgspec.json.Encoder()
         self._lost = 0
         self._failing = False
@@ -101,6 +110,9 @@ class Writer:
 
     def sync(self) -> None:
         """Make everything appended so far survive power loss. Blocks, so call it in a thread."""
+        with self._writing:
+            if self._file >= 0 and time.monotonic() - self._begun >= self._seconds:
+                self._leave()
         try:
             self._sync()
         except OSError as fault:
@@ -158,7 +170,7 @@ class Writer:
                 raise
             return
         self._leave()
-        self._file, self._end = file, 0
+        self._file, self._end, self._begun = file, 0, time.monotonic()
         self._directory_changed = True
 
     def _leave(self) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from pilotage.errors import Conflict
 from pilotage.records import Approval, Evidence, LedgerEntry
+from pilotage.store.base import Erasure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -180,11 +181,35 @@ class SqliteUnitKeys:
         )
         return {key_id: bytes(key) for key_id, key in rows}
 
+    def has(self, use_case: str, unit: str) -> bool:
+        sql = "SELECT 1 FROM unit_key WHERE use_case = ? AND unit = ?"
+        return self._session.row(sql, (use_case, unit)) is not None
+
     def destroy(self, use_case: str, unit: str) -> bool:
         sql = "DELETE FROM unit_key WHERE use_case = ? AND unit = ?"
         destroyed = bool(self._session.write(sql, (use_case, unit)))
         self._session.destroyed_a_key |= destroyed
         return destroyed
+
+
+class SqliteErasures:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, erasure: Erasure) -> None:
+        self._session.write("INSERT INTO erasure (use_case, unit, pseudonym, at) VALUES (?, ?, ?, ?)", erasure)
+
+    def open(self) -> list[Erasure]:
+        sql = "SELECT use_case, unit, pseudonym, at FROM erasure WHERE unit <> '' ORDER BY number"
+        return [Erasure(*row) for row in self._session.rows(sql)]
+
+    def count(self, use_case: str) -> int:
+        row = self._session.row("SELECT count(*) FROM erasure WHERE use_case = ?", (use_case,))
+        return int(row[0]) if row else 0
+
+    def close(self, before: int) -> None:
+        sql = "UPDATE erasure SET unit = '', pseudonym = '' WHERE at < ? AND unit <> ''"
+        self._session.destroyed_a_key |= bool(self._session.write(sql, (before,)))
 
 
 class SqliteResults:

@@ -13,6 +13,7 @@ from pilotage.store.sqlite.batches import SqliteBatches, SqliteLeases
 from pilotage.store.sqlite.connection import Connections, explained
 from pilotage.store.sqlite.history import (
     SqliteApprovals,
+    SqliteErasures,
     SqliteEvidence,
     SqliteLedger,
     SqliteProgress,
@@ -90,6 +91,10 @@ class SqliteTransaction:
     @cached_property
     def unit_keys(self) -> SqliteUnitKeys:
         return SqliteUnitKeys(self._session)
+
+    @cached_property
+    def erasures(self) -> SqliteErasures:
+        return SqliteErasures(self._session)
 
     @cached_property
     def results(self) -> SqliteResults:
