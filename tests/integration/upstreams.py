@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from socket import SO_LINGER, SOL_SOCKET
+from struct import pack
 from typing import Any
 
 WORDS = ["Parcels ", "arrive ", "in ", "three ", "days ", "— ", "usually."]
@@ -85,6 +87,67 @@ class Connection:
         return lines[0].split(" ")[1], headers, body
 
 
+async def say(connection: Connection, text: str, *, streamed: bool) -> None:
+    """Answer with what was asked, three signs an event; after CALL stand a tool's name and its arguments."""
+    if text.startswith("CALL "):
+        _, name, arguments = text.split(" ", 2)
+        call: dict[str, Any] = {
+            "index": 0,
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": name, "arguments": ""},
+        }
+        pieces = [arguments[at : at + 3] for at in range(0, len(arguments), 3)]
+        deltas: list[dict[str, Any]] = [{"tool_calls": [call]}] + [
+            {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces
+        ]
+        whole: dict[str, Any] = {"tool_calls": [{**call, "function": {"name": name, "arguments": arguments}}]}
+        finish = "tool_calls"
+    else:
+        deltas = [{"content": text[at : at + 3]} for at in range(0, len(text), 3)]
+        whole, finish = {"content": text}, "stop"
+    if not streamed:
+        answer = json.loads(completion(""))
+        answer["choices"][0] |= {"message": {"role": "assistant", "content": None, **whole}, "finish_reason": finish}
+        await connection.reply("200 OK", json.dumps(answer).encode())
+        return
+    await connection.start()
+    for delta in [{"role": "assistant", "content": ""}, *deltas]:
+        await connection.send(chunk(delta))
+    await connection.send(chunk({}, finish) + USAGE + DONE)
+    await connection.end()
+
+
+async def respond(connection: Connection, text: str, *, streamed: bool) -> None:
+    """The same as a response."""
+    part = {"type": "output_text", "text": text, "annotations": []}
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [part]}
+    whole: dict[str, Any] = {
+        "id": "r",
+        "object": "response",
+        "model": "real-model-7",
+        "status": "completed",
+        "output": [item],
+    }
+    whole["usage"] = {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
+    if not streamed:
+        await connection.reply("200 OK", json.dumps(whole).encode())
+        return
+    at = {"item_id": "m", "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": {**whole, "output": [], "status": "x"}}]
+    events += [
+        {"type": "response.output_text.delta", **at, "delta": text[n : n + 3], "logprobs": []}
+        for n in range(0, len(text), 3)
+    ]
+    events.append({"type": "response.output_text.done", **at, "text": text})
+    events.append({"type": "response.output_item.done", "output_index": 0, "item": item})
+    events.append({"type": "response.completed", "response": whole})
+    await connection.start()
+    for event in events:
+        await connection.send(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+    await connection.end()
+
+
 async def behave(
     name: str, connection: Connection, facts: dict[str, Any], headers: dict[str, str], *, first: bool
 ) -> bool:
@@ -109,6 +172,12 @@ async def behave(
                 await connection.send(USAGE)
             await connection.send(DONE)
             await connection.end()
+            return True
+        case "say":
+            if facts["path"].endswith("/responses"):
+                await respond(connection, body["input"], streamed=streamed)
+            else:
+                await say(connection, body["messages"][-1]["content"], streamed=streamed)
             return True
         case "pieces":
             # Single bytes, CRLF, a comment first, data over two lines.
@@ -189,6 +258,39 @@ async def behave(
             await connection.start()
             await connection.send(STREAM[0] + STREAM[1] + b"data: {not json}\n\n" + STREAM[2])
             await connection.end()
+        case "bad-utf8":
+            await connection.start()
+            await connection.send(STREAM[0] + STREAM[1] + STREAM[2].replace(b"arrive", b"arr\xff\xfe"))
+            await connection.end()
+        case "huge-event":
+            await connection.start()
+            await connection.send(
+                STREAM[0] + STREAM[1] + chunk({"content": "x" * (10 << 20)}) + chunk({}, "stop") + DONE
+            )
+            await connection.end()
+        case "bad-chunking":
+            await connection.start()
+            await connection.send(STREAM[0] + STREAM[1])
+            await connection.write(b"zz\r\n" + STREAM[2] + b"\r\n")
+        case "resets":
+            await connection.start()
+            await connection.send(STREAM[0] + STREAM[1])
+            connection.writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
+            connection.writer.transport.abort()
+        case "drips":
+            await connection.start()
+            await connection.send(STREAM[0])
+            try:
+                while True:
+                    await connection.send(STREAM[1])
+                    await asyncio.sleep(0.02)
+            except ConnectionError:
+                facts["gone"] += 1
+        case "long-body":
+            # More than it said it would be, at once: what comes later looks like the answer to the next request.
+            whole = completion("".join(WORDS))
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(whole)}\r\n\r\n"
+            await connection.write(head.encode() + whole + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse")
         case "error-first" | "error-later":
             await connection.start()
             if name == "error-later":

@@ -88,4 +88,6 @@ def tariff_of(plan: Plan, release: str, *, capped: bool) -> Tariff:
                 hint="set parameters = { max_tokens = 500 } in its variant, or leave --max-cost out",
             )
     bound = longest if isinstance(longest, int) else None
-    return Tariff(None if free else price, bound, plan.prompts.get(release, 0), free or price is not None)
+    return Tariff(
+        None if free else price, bound, len(plan.prompts.get(release, "").encode()), free or price is not None
+    )
