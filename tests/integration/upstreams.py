@@ -85,6 +85,67 @@ class Connection:
         return lines[0].split(" ")[1], headers, body
 
 
+async def say(connection: Connection, text: str, *, streamed: bool) -> None:
+    """Answer with what was asked, three signs an event; after CALL stand a tool's name and its arguments."""
+    if text.startswith("CALL "):
+        _, name, arguments = text.split(" ", 2)
+        call: dict[str, Any] = {
+            "index": 0,
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": name, "arguments": ""},
+        }
+        pieces = [arguments[at : at + 3] for at in range(0, len(arguments), 3)]
+        deltas: list[dict[str, Any]] = [{"tool_calls": [call]}] + [
+            {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces
+        ]
+        whole: dict[str, Any] = {"tool_calls": [{**call, "function": {"name": name, "arguments": arguments}}]}
+        finish = "tool_calls"
+    else:
+        deltas = [{"content": text[at : at + 3]} for at in range(0, len(text), 3)]
+        whole, finish = {"content": text}, "stop"
+    if not streamed:
+        answer = json.loads(completion(""))
+        answer["choices"][0] |= {"message": {"role": "assistant", "content": None, **whole}, "finish_reason": finish}
+        await connection.reply("200 OK", json.dumps(answer).encode())
+        return
+    await connection.start()
+    for delta in [{"role": "assistant", "content": ""}, *deltas]:
+        await connection.send(chunk(delta))
+    await connection.send(chunk({}, finish) + USAGE + DONE)
+    await connection.end()
+
+
+async def respond(connection: Connection, text: str, *, streamed: bool) -> None:
+    """The same as a response."""
+    part = {"type": "output_text", "text": text, "annotations": []}
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [part]}
+    whole: dict[str, Any] = {
+        "id": "r",
+        "object": "response",
+        "model": "real-model-7",
+        "status": "completed",
+        "output": [item],
+    }
+    whole["usage"] = {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
+    if not streamed:
+        await connection.reply("200 OK", json.dumps(whole).encode())
+        return
+    at = {"item_id": "m", "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": {**whole, "output": [], "status": "x"}}]
+    events += [
+        {"type": "response.output_text.delta", **at, "delta": text[n : n + 3], "logprobs": []}
+        for n in range(0, len(text), 3)
+    ]
+    events.append({"type": "response.output_text.done", **at, "text": text})
+    events.append({"type": "response.output_item.done", "output_index": 0, "item": item})
+    events.append({"type": "response.completed", "response": whole})
+    await connection.start()
+    for event in events:
+        await connection.send(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+    await connection.end()
+
+
 async def behave(
     name: str, connection: Connection, facts: dict[str, Any], headers: dict[str, str], *, first: bool
 ) -> bool:
@@ -109,6 +170,12 @@ async def behave(
                 await connection.send(USAGE)
             await connection.send(DONE)
             await connection.end()
+            return True
+        case "say":
+            if facts["path"].endswith("/responses"):
+                await respond(connection, body["input"], streamed=streamed)
+            else:
+                await say(connection, body["messages"][-1]["content"], streamed=streamed)
             return True
         case "pieces":
             # Single bytes, CRLF, a comment first, data over two lines.

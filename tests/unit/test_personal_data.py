@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotage.guardrails.personal_data import Hit, is_card, is_iban, redact
+from pilotage.guardrails.check_digits import is_card, is_iban
+from pilotage.guardrails.personal_data import Hit, redact
 
 KEY = "sk-" + "a1B2" * 8
 
@@ -23,8 +24,8 @@ KEY = "sk-" + "a1B2" * 8
         ("IBAN BE71 0961 2345 6769 AND MORE", "IBAN [iban] AND MORE"),
         ("gb82west12345698765432", "[iban]"),
         ("from 192.168.10.254 and 2001:db8::ff00:42:8329", "from [ip] and [ip]"),
-        (f"my key is {KEY}!", "my key is [api_key]!"),
-        ("plt_0123456789ab_" + "x" * 43, "[api_key]"),
+        (f"my key is {KEY}!", "my key is [secret]!"),
+        ("plt_0123456789ab_" + "x" * 43, "[secret]"),
     ],
 )
 def test_personal_data_is_replaced_by_its_kind(text: str, clean: str) -> None:

@@ -27,6 +27,7 @@ def _named(name: str, unit: str = "") -> str:
 _TOKENS = _named(names.TOKENS)
 _DURATION = _named(names.DURATION, "_seconds")
 _FIRST = _named(names.FIRST_TOKEN, "_seconds")
+_HITS = "pilotage_filter_hits_total"
 _EACH = _named(names.PER_TOKEN, "_seconds")
 
 FAMILIES = {
@@ -43,6 +44,7 @@ FAMILIES = {
     _DURATION: Family("histogram", "From a request's arrival to the last byte of its answer.", names.DURATION_BOUNDS),
     _FIRST: Family("histogram", "Until the first event of a streamed answer.", names.FIRST_TOKEN_BOUNDS),
     _EACH: Family("histogram", "For each token of a streamed answer after the first.", names.PER_TOKEN_BOUNDS),
+    _HITS: Family("counter", "What filters found, by use case, filter, side, action and kind."),
     "pilotage_requests_in_flight": Family("gauge", "Requests being answered."),
     "pilotage_workers": Family("gauge", "Workers that count here."),
     "pilotage_events_lost_total": Family("counter", "Events that could not be recorded."),
@@ -68,7 +70,7 @@ FAMILIES = {
     "pilotage_rollouts_blind": Family("most", "Rollouts whose controller is not heard of."),
 }
 LAYOUT = repr(FAMILIES)
-_LABELLED = ("pilotage_requests_total", "pilotage_budget_cap", "pilotage_budget_given_out")
+_LABELLED = ("pilotage_requests_total", _HITS, "pilotage_budget_cap", "pilotage_budget_given_out")
 
 
 class _Series(NamedTuple):
@@ -125,6 +127,11 @@ class Figures:
             for at, count in ((found.tokens_in, finished.input_tokens), (found.tokens_out, finished.output_tokens)):
                 cells[at + bisect_left(names.TOKEN_BOUNDS, count)] += 1
                 cells[at + len(names.TOKEN_BOUNDS) + 1] += count
+        for hit in finished.hits:
+            said = (("use_case", finished.use_case), ("filter", hit.guardrail), ("side", hit.side))
+            at = self._at(_HITS, _labels(*said, ("action", hit.action), ("kind", hit.kind)))
+            if at >= 0:
+                cells[at] += hit.count
         if not finished.served:
             return
         at, seconds = found.overhead, outcome.overhead / 1e9

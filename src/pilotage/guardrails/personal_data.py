@@ -1,6 +1,9 @@
-"""Finds personal data in text by its form, and checks what can be checked: cards by Luhn, IBANs modulo 97.
+"""Finds personal data in text by its form, and checks what can be checked: cards, IBANs, what states number people by.
 
-Names and postal addresses have no form of their own and are not found.
+Names and postal addresses have no form of their own and are not found. A set of patterns decides in one pass whether
+there is anything to look at; where each thing begins and ends, and whether its check digits are right, is asked only
+then. All patterns are RE2's: none takes longer than in proportion to the text. Every match is short, and what may still
+become one is held, so that the same is found however the text comes in pieces.
 """
 
 from __future__ import annotations
@@ -8,9 +11,34 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import re2
+
+from pilotage.guardrails.check_digits import is_card, is_iban, is_national, is_national_lettered
+from pilotage.guardrails.folded import Folded
+from pilotage.guardrails.look import Find, Late, Sight, Timer, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pilotage.guardrails.phone import Phones
+
+KINDS = ("secret", "email", "iban", "card", "national_number", "ip", "phone")
+"""In the order in which they are looked for: what was found as one thing is not looked at for another."""
+
+_OFFLINE_SECONDS = 5.0
+WITHHELD = "[withheld: it could not be searched for personal data in time]"
+_WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_GROUP = re.compile(r"[0-9A-Za-z]+")
+_NO_DIGITS = str.maketrans("", "", " ./()+-")
+_TRIES = 6
+_NEAR = 40
+_MORE = re.compile(rb"\.?\d")
+_DATE = re.compile(r"(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)")
+_CALLED = re.compile(r"tel[.:e ]|phone|call|mobile|cell|fax|sms|whatsapp|reach|dial|handy|rufnummer|\bat $")
+_PREFIXES = r"(?:sk-|[rsp]k_(?:live|test)_|plt_|gh[pousr]_|github_pat_|glpat-|hf_|npm_|xox[abeprs]-|AKIA|ASIA|AIza|eyJ|gsk_|xai-|SG\.)"
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -20,27 +48,8 @@ class Hit(msgspec.Struct, frozen=True):
     count: int
 
 
-def _digits(text: str) -> list[int]:
-    return [int(character) for character in text if character.isdigit()]
-
-
-def is_card(text: str) -> bool:
-    """Check 13 to 19 digits by Luhn's algorithm (ISO/IEC 7812-1, annex B)."""
-    digits = _digits(text)
-    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-def is_iban(text: str) -> bool:
-    """Check the remainder modulo 97 (ISO 13616)."""
-    compact = text.replace(" ", "").upper()
-    if not 15 <= len(compact) <= 34:
-        return False
-    return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
-
-
 def is_address(text: str) -> bool:
-    if not any(character.isdigit() for character in text):
+    if not any(sign.isdigit() for sign in text):
         return False
     try:
         ipaddress.ip_address(text)
@@ -49,58 +58,249 @@ def is_address(text: str) -> bool:
     return True
 
 
-def is_phone(text: str) -> bool:
-    return 7 <= len(_digits(text)) <= 15 and (text.startswith(("+", "0", "(")) or len(_digits(text)) >= 10)
+def is_phone(text: str, before: str) -> bool:
+    """7 to 15 digits, as people write phone numbers: with a + or a 0 ahead, in groups, or beside a word for it."""
+    digits = len(text.translate(_NO_DIGITS))
+    if not 7 <= digits <= 15 or _DATE.match(text):
+        return False
+    if text.startswith(("+", "00", "(")):
+        return True
+    groups = len(_GROUP.findall(text))
+    if groups > 1 and (text.startswith("0") or digits >= 10) and digits / groups >= 2:
+        return True
+    return (groups == 1 and text.startswith("0") and digits >= 9) or _CALLED.search(before) is not None
 
 
-_GROUP = re.compile(r"[^ -]+")
-_NO_MORE = r"(?![\w-])"
-_PATTERNS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool] | None], ...] = (
-    ("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}\b"), None),
-    (
-        "api_key",
-        re.compile(
-            r"(?<!\w)(?:sk-[\w-]{16,200}|plt_[0-9a-f]{12}_[\w-]{20,100}|gh[pousr]_\w{30,100}|AKIA[0-9A-Z]{16}"
-            r"|AIza[\w-]{35}|xox[abprs]-[\w-]{10,100})" + _NO_MORE
-        ),
+def is_secret(text: str) -> bool:
+    """A known prefix with enough behind it that people would not write."""
+    if text.startswith("eyJ"):
+        return text.count(".") == 2
+    return any(sign.isdigit() for sign in text) or text.startswith("-")
+
+
+class _Form(NamedTuple):
+    """`gate` is part of the set; `pattern` finds where; `parts` that only some of its groups may be what is meant."""
+
+    kind: str
+    gate: str
+    pattern: str
+    check: Callable[[str, str], bool] | None
+    parts: bool
+    before: str = ""
+    """Signs that must not stand before it, beside those of words."""
+    closed: bool = True
+    """Whether a sign of a word must not stand behind it."""
+    least: int = 0
+    """Signs that it has at least."""
+
+
+_NUMBER = r"(?:\+|\(?0{0,2})?\d(?:[ ./()-]{0,2}\d){6,16}"
+_FORMS = (
+    _Form(
+        "secret",
+        rf"{_PREFIXES}[\w-]{{10}}",
+        rf"{_PREFIXES}[\w-]{{10,}}(?:\.[\w-]{{8,}}){{0,2}}",
+        lambda text, _: is_secret(text),
+        False,
+        "-",
+    ),
+    _Form(
+        "secret",
+        r"-----BEGIN ",
+        r"-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]*(?:-----END [A-Z ]{0,24}PRIVATE KEY-----)?",
         None,
+        False,
+        closed=False,
     ),
-    (
+    _Form(
+        "email",
+        r"[\w.%+'-]@[\w-]+\.",
+        r"[\w.%+'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}",
+        None,
+        False,
+        closed=False,
+    ),
+    _Form(
         "iban",
-        re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?" + _NO_MORE),
-        is_iban,
+        r"[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]){11}",
+        r"[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}",
+        lambda text, _: is_iban(text),
+        True,
+        least=15,
     ),
-    ("card", re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}" + _NO_MORE), is_card),
-    ("ip", re.compile(r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d|\w)"), is_address),
-    ("ip", re.compile(r"(?<![\w.:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])"), is_address),
-    ("phone", re.compile(r"(?<![\w+.-])(?:\+|\(?0)?\d(?:[ ./()-]{0,2}\d){6,14}" + _NO_MORE), is_phone),
+    _Form("card", r"\d(?:[ -]?\d){12}", r"\d(?:[ -]?\d){12,18}", lambda text, _: is_card(text), True, "-", least=13),
+    _Form("national_number", r"\d(?:[ .+-]?\d){8}", r"\d(?:[ .+-]?\d){8,14}", is_national, True, "-.", least=9),
+    _Form(
+        "national_number",
+        r"(?:[A-Za-z]{2} ?\d\d ?\d\d ?\d\d ?|\d{6}[\d-]|[A-Za-z]{6}[0-9A-Za-z]{2}[A-Za-z]\d)[0-9A-Za-z]",
+        r"[A-Za-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-Da-d]|[XYZxyz]?-?\d{7,8}-?[A-Za-z]|[A-Za-z]{6}[0-9A-Za-z]{2}[A-Za-z]\d[0-9A-Za-z]{6}",
+        lambda text, _: is_national_lettered(text),
+        False,
+        "-",
+    ),
+    _Form("ip", r"\d\.\d{1,3}\.\d{1,3}\.\d", r"(?:\d{1,3}\.){3}\d{1,3}", lambda text, _: is_address(text), False, ".:"),
+    _Form(
+        "ip",
+        r"[0-9A-Fa-f]:[0-9A-Fa-f:]*:[0-9A-Fa-f]|::[0-9A-Fa-f]|[0-9A-Fa-f]::",
+        r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}",
+        lambda text, _: is_address(text),
+        False,
+        ".:",
+    ),
+    _Form("phone", r"\d(?:[ ./()-]{0,2}\d){6}", _NUMBER, is_phone, True, "+.-", least=7),
 )
+
+# All that may become a match with what follows.
+_OPEN = {
+    "secret": rf"{_PREFIXES}[\w.-]*|\w{{1,12}}-?|-{{1,5}}(?:B(?:EGIN? ?)?)?|-----BEGIN [-A-Za-z0-9+/=\s\\]*",
+    "email": r"[\w.%+'-]{1,64}(?:@[\w.-]{0,560})?",
+    "iban": r"[A-Za-z](?:[A-Za-z](?:\d(?:\d(?: ?[A-Za-z0-9]){0,30} ?)?)?)?",
+    "national_number": r"[A-Za-z]{2} ?[\d ]{0,9}|[A-Za-z]{1,6}[0-9A-Za-z]{0,11}|[XYZxyz]-?\d{0,8}-?",
+    "ip": r"[0-9A-Fa-f:.]{1,48}",
+}
+_NUMBER_SIGNS = b"0123456789 ./()+-"
+_LONG = re2.compile(rb"[\d ./()+-]{256}")
+"""Of such a run each piece is looked at for itself, wherever the text is cut: nothing need be held for longer."""
+
+
+class PersonalData:
+    """`kinds` are those that are looked for; with `phones`, numbers are checked by the plan of their country."""
+
+    folds = True
+
+    def __init__(self, kinds: tuple[str, ...] = KINDS, phones: Phones | None = None) -> None:
+        self.kinds = tuple(kind for kind in KINDS if kind in kinds)
+        self._phones = phones
+        self._forms = [form for form in _FORMS if form.kind in kinds]
+        self._patterns = [re2.compile(form.pattern.encode()) for form in self._forms]
+        self._gate = re2.Set.SearchSet()
+        for form in self._forms:
+            self._gate.Add(form.gate.encode())
+        self._gate.Compile()
+        parts = [_OPEN[kind] for kind in self.kinds if kind in _OPEN]
+        self._open = re2.compile(rf"(?:{'|'.join(parts)})\z".encode()) if parts else None
+
+    def look(self, sight: Sight) -> tuple[list[Find], int]:
+        data = sight.data
+        hits = self._gate.Match(data)
+        sight.timer.check()
+        finds: list[Find] = []
+        candidates: list[tuple[int, int]] = []
+        if not hits and sight.last:
+            return [], len(data)
+        ends = [long.end() for long in _LONG.finditer(data, sight.since)] if len(data) > 256 else []
+        if hits:
+            left = bytearray(data)
+            for index in sorted(hits):
+                start = sight.since
+                for end in (*ends, len(data)):
+                    finds += self._search(index, sight, left, (start, end), candidates)
+                    start = end
+        settled_at = len(data)
+        if not sight.last:
+            settled_at = settled(self._held(data, ends[-1] if ends else sight.since), candidates)
+            finds = [find for find in finds if find.end <= settled_at]
+        finds.sort()
+        return finds, settled_at
+
+    def _held(self, data: bytes, since: int) -> int:
+        """Return from where on what stands at the end may still become something."""
+        at = since + len(data[since:].rstrip(_NUMBER_SIGNS))
+        if self._open is not None:
+            # It is as long as a match at most, but for keys, and these are searched in all.
+            found = self._open.search(data, since)
+            if found is not None:
+                at = min(at, found.start())
+        return at
+
+    def _search(
+        self, index: int, sight: Sight, left: bytearray, piece: tuple[int, int], candidates: list[tuple[int, int]]
+    ) -> list[Find]:
+        """Return the finds of one form in a piece of what is left, and strike them out there.
+
+        Whatever has the form is added to the candidates. What stands beside a find is judged as it came.
+        """
+        form, pattern = self._forms[index], self._patterns[index]
+        data = bytes(left)
+        finds = []
+        start, end = piece
+        misses = within = 0
+        while (match := pattern.search(data, start, end)) is not None:
+            sight.timer.check()
+            candidate = match.span()
+            candidates.append(candidate)
+            span, start = self._part(form, sight.data, candidate, end)
+            misses = 0 if span or candidate[0] >= within else misses + 1
+            within = candidate[1]
+            if span is not None:
+                finds.append(Find(*span, form.kind))
+                left[span[0] : span[1]] = bytes(span[1] - span[0])
+            elif misses >= _TRIES:
+                # Endless single digits are tables, not numbers of people: what begins within such a piece is let be.
+                start = within
+        return finds
+
+    def _part(
+        self, form: _Form, data: bytes, candidate: tuple[int, int], most: int
+    ) -> tuple[tuple[int, int] | None, int]:
+        """Return what is meant within a match, if anything, and where the search goes on.
+
+        A pattern may have taken a neighbour in: the month after a card's number, a word after an IBAN. What is meant
+        begins with the first group, and is the longest that passes its check; else it may begin with the next group.
+        """
+        start, end = candidate
+        text = data[start:end].decode("ascii")
+        ends = [group.end() for group in _GROUP.finditer(text)] if form.parts else []
+        if not ends:
+            ends = [len(text)]
+        if not (start and (data[start - 1] in _WORD or chr(data[start - 1]) in form.before)):
+            before = data[max(0, start - _NEAR) : start].decode("ascii").lower()
+            for part in reversed(ends):
+                if part < form.least:
+                    break
+                after = start + part
+                if form.closed and _goes_on(form, data, after, most):
+                    continue
+                if self._right(form, text[:part], before):
+                    return (start, after), after
+        return None, start + (ends[0] if len(ends) > 1 else len(text))
+
+    def _right(self, form: _Form, text: str, before: str) -> bool:
+        if form.kind == "phone" and self._phones is not None:
+            return self._phones.right(text)
+        return form.check is None or form.check(text, before)
+
+
+def _goes_on(form: _Form, data: bytes, after: int, most: int) -> bool:
+    """Return whether what follows says that this is only the beginning of something else."""
+    if form.kind == "ip" and _MORE.match(data, after, most):
+        return True
+    # An extension may follow a phone's number.
+    return after < most and data[after] in _WORD and not (form.kind == "phone" and data[after] in b"xX")
+
+
+_ALL = PersonalData()
 
 
 def redact(text: str) -> tuple[str, tuple[Hit, ...]]:
-    """Return the text with each find replaced by its kind, such as `[email]`, and how many of each were found."""
-    found: Counter[str] = Counter()
-    for kind, pattern, check in _PATTERNS:
+    """Return the text with each find replaced by its kind, such as `[email]`, and how many of each were found.
 
-        def replace(match: re.Match[str], kind: str = kind, check: Callable[[str], bool] | None = check) -> str:
-            span = _valid_span(match[0], check)
-            if span is None:
-                return match[0]
-            found[kind] += 1
-            return f"{match[0][: span[0]]}[{kind}]{match[0][span[1] :]}"
-
-        text = pattern.sub(replace, text)
-    return text, tuple(Hit(kind, count) for kind, count in found.items())
-
-
-def _valid_span(text: str, check: Callable[[str], bool] | None) -> tuple[int, int] | None:
-    """Return the longest run of whole groups that passes its check.
-
-    A pattern may have taken a neighbour in: the month after a card's number, a word after an IBAN.
+    A text made to take long is withheld whole.
     """
-    if check is None or check(text):
-        return 0, len(text)
-    groups = [match.span() for match in _GROUP.finditer(text)]
-    spans = [(first[0], last[1]) for n, first in enumerate(groups) for last in groups[n:]]
-    spans.sort(key=lambda span: span[0] - span[1])
-    return next((span for span in spans if check(text[span[0] : span[1]])), None)
+    folded = Folded(text)
+    sight = Sight(folded.text, folded.data, 0, last=True, timer=Timer(_OFFLINE_SECONDS))
+    try:
+        finds, _ = _ALL.look(sight)
+    except Late:
+        return WITHHELD, (Hit("late", 1),)
+    if not finds:
+        return text, ()
+    pieces: list[str] = []
+    at = 0
+    for find in finds:
+        start, end = folded.stood(find.start, find.end)
+        pieces += (text[at:start], f"[{find.kind}]")
+        at = end
+    pieces.append(text[at:])
+    counts = Counter(find.kind for find in finds)
+    return "".join(pieces), tuple(Hit(kind, counts[kind]) for kind in KINDS if kind in counts)

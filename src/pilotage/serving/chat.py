@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import msgspec
 
@@ -58,6 +58,10 @@ class ChatRequest(Request, frozen=True, kw_only=True):
             # Tokens must be counted whether or not the caller asks; a chunk it has not asked for is taken out again.
             body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
         return body
+
+    def rewritten(self, fields: dict[str, Any]) -> Self:
+        said = fields.get("messages", self.said)
+        return msgspec.structs.replace(self, body={**self.body, **fields}, said=said)
 
     def whole(self, reply: bytes, content_type: str, outcome: Outcome) -> tuple[bytes, str]:
         del content_type  # some providers say text/plain

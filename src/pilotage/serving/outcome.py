@@ -19,6 +19,7 @@ from pilotage.store.base import PlainText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pilotage.guardrails.passage import Hits
     from pilotage.spec.release import Release
     from pilotage.upstream.chat import Completion
 
@@ -90,6 +91,7 @@ class Outcome:
         self._model = ""
         self._done = False
         self.finish_reason = ""
+        self._hits: Hits | None = None
 
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
@@ -231,6 +233,10 @@ class Outcome:
         """Note why the model stopped, in the surface's own word."""
         self.finish_reason = reason[:_LONGEST_NAME]
 
+    def passes(self, hits: Hits) -> None:
+        """Note where the filters of the release that is asked now count what they find: its answer's are what counts."""
+        self._hits = hits
+
     def say(self, text: str) -> None:
         """Note text of the reply, for where texts are kept."""
         if self._keeps_text:
@@ -267,6 +273,7 @@ class Outcome:
             spent=spent,
             finish_reason=self.finish_reason,
             model=self._model,
+            hits=self._hits.records() if self._hits is not None else (),
         )
         self._recorder.finished(finished, self._text(), redact=self._exposure.route.retention == "redacted")
         for signal in self._signals:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     surface: ClassVar[str]
     path: ClassVar[str]
     chats: ClassVar[bool] = False
+    texts: ClassVar[tuple[str, ...]] = ("messages", "input", "instructions", "prompt", "prediction")
+    """Fields of the body that hold what is asked, as texts: what filters look at."""
     bounds: ClassVar[tuple[str, ...]] = ()
     """Fields that say how many tokens an answer may have, the usual one first."""
     answers_tokens: ClassVar[bool] = True
@@ -58,6 +60,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def question(self) -> str:
         """Return what was asked last, or an empty string."""
         return ""
+
+    @property
+    def tools(self) -> list[str]:
+        """Return the names of the tools that are offered; of a provider's own, their type."""
+        given = self.body.get("tools")
+        named = [tool for tool in given if isinstance(tool, dict)] if isinstance(given, list) else []
+        own = [tool["function"] if isinstance(tool.get("function"), dict) else tool for tool in named]
+        return [str(tool.get("name") or tool.get("type")) for tool in own]
 
     @property
     def opening(self) -> str:
@@ -92,6 +102,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             # One thing by two names: the caller's other one must not stand beside the variant's.
             given = {name: value for name, value in given.items() if name not in _CHAT_BOUNDS}
         return {**given, **adapt(fixed, address, chat=self.chats), "model": release.model}
+
+    def rewritten(self, fields: dict[str, Any]) -> Self:
+        """Return the request with other values of fields that hold texts."""
+        return msgspec.structs.replace(self, body={**self.body, **fields})
 
     def whole(self, reply: bytes, content_type: str, outcome: Outcome) -> tuple[bytes, str]:
         """Return a unary answer and its content type as the caller gets them; raise UpstreamError where it is none."""

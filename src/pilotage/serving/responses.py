@@ -5,7 +5,7 @@ What a provider keeps between calls (`previous_response_id`, `store`) is known t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
@@ -81,6 +81,10 @@ class ResponsesRequest(Request, frozen=True, kw_only=True):
             body["instructions"] = f"{system}\n\n{given}" if isinstance(given, str) and given else system
         return body
 
+    def rewritten(self, fields: dict[str, Any]) -> Self:
+        body = {**self.body, **fields}
+        return msgspec.structs.replace(self, body=body, said=_said(body.get("input")))
+
     def whole(self, reply: bytes, content_type: str, outcome: Outcome) -> tuple[bytes, str]:
         del content_type
         try:
@@ -115,15 +119,19 @@ def parse(data: bytes) -> ResponsesRequest:
     """Return the request; raise RequestError that names the field at fault in `param`."""
     body, model, stream, user = fields(data)
     given = body.get("input")
-    if isinstance(given, str):
-        said = [{"role": "user", "content": given}]
-    elif isinstance(given, list) and all(isinstance(item, dict) for item in given):
-        said = [item for item in given if isinstance(item.get("role"), str)]
-    elif given is None and (body.get("prompt") or body.get("previous_response_id")):
-        said = []
-    else:
+    if not (
+        isinstance(given, str)
+        or (isinstance(given, list) and all(isinstance(item, dict) for item in given))
+        or (given is None and (body.get("prompt") or body.get("previous_response_id")))
+    ):
         raise wrong("input", given, "text, or a list of items")
-    return ResponsesRequest(body=body, model=model, stream=stream, user=user, said=said)
+    return ResponsesRequest(body=body, model=model, stream=stream, user=user, said=_said(given))
+
+
+def _said(given: Any) -> list[dict[str, Any]]:
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    return [item for item in given or () if isinstance(item.get("role"), str)]
 
 
 def _note(response: _Response, outcome: Outcome) -> None:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pilotage.errors import UpstreamError
+from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
+from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
 from pilotage.serving.trace import parse
@@ -65,7 +66,8 @@ class Server:
     async def serve(self, exposure: Exposure, request: Request) -> Whole | Relay:
         """Return the answer of the first release in the chain that gives one.
 
-        Raises the assigned release's UpstreamError where none does. Cancelling it cancels the upstream call.
+        Raises the assigned release's UpstreamError where none does, and RequestError where a filter refuses. Cancelling
+        it cancels the upstream call.
         """
         place = self.cache.place(exposure, request)
         if place is not None and (kept := self.cache.look(place)) is not None:
@@ -82,6 +84,11 @@ class Server:
                 self._complaints.say(reference, answer.kind, f"{answer.message} {answer.hint}".strip())
                 outcome.failed(reference, answer.kind)
                 first = first or answer
+        except RequestError as refusal:
+            # A filter's word is the use case's own: no fallback is asked to pass by it.
+            outcome.ended(refusal.error_code)
+            outcome.finish(refusal.status)
+            raise
         except BaseException:
             outcome.finish(CLIENT_GONE, cancelled=True)
             raise
@@ -128,6 +135,10 @@ class Server:
                     break
                 # What the provider refuses says that it answers.
                 fault, kind = raised, raised.kind if raised.status >= 500 else ""
+            except RequestError as refusal:
+                if hop is not None:
+                    hop.end(refusal.error_code)
+                raise
             except Exception as raised:  # noqa: BLE001 - whatever a release makes go wrong is that release's own error
                 # Its text may repeat what the caller wrote; its kind and place do not.
                 where = traceback.extract_tb(raised.__traceback__)[-1]
@@ -163,12 +174,19 @@ class Server:
         *,
         hop: Hop | None,
     ) -> Whole | Relay:
+        filtering = None
+        if release.filters:
+            filtering = Filtering(release)
+            outcome.passes(filtering.hits)
+            request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         outcome.sending(release, len(call.body))
         if hop is not None and exposure.trace is not None:
             call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
         answer = await self._upstreams.of(release).send(call)
+        if filtering is not None:
+            answer = filtering.stream(request, answer)
         handed_on = False
         try:
             relay = request.relay(answer, outcome, reference)
@@ -180,6 +198,8 @@ class Server:
                 return relay
             reply = await _whole(answer, request.answer_limit)
             outcome.heard()
+            if filtering is not None:
+                reply = filtering.whole(request, reply)
             body, content_type = request.whole(reply, answer.content_type, outcome)
         finally:
             if not handed_on:

@@ -31,6 +31,7 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _named_variants(tables, variants)
     yield from _rivals(tables, variants)
     yield from _fallbacks(variants)
+    yield from _filters(tables, variants)
     yield from _upstreams(tables, variants)
     yield from _caches(tables, variants)
     yield from _metrics(tables)
@@ -92,6 +93,29 @@ def _fallbacks(variants: Mapping[str, Any]) -> Iterator[Finding]:
             ("variants", circle[0], "fallback"),
             f"fallbacks go round in a circle: {around}; end the chain with a variant that has none",
         )
+
+
+def _filters(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    declared = _table(tables, "filters")
+    used: set[str] = set()
+    for name, variant in variants.items():
+        given = variant.get("filters") if isinstance(variant, dict) else None
+        seen: set[str] = set()
+        for index, one in enumerate(given if isinstance(given, list) else ()):
+            where = ("variants", name, "filters", index)
+            if not isinstance(one, str):
+                continue
+            if one not in declared:
+                says = f"variants.{name}.filters names {shown(one)}, which is not under [filters]"
+                yield where, says + (meant(one, declared) or f"; write [filters.{one[:60]}] with its kind")
+            elif one in seen:
+                yield where, f"variants.{name}.filters names '{one}' twice; once is enough"
+            seen.add(one)
+        used |= seen
+    for name in declared:
+        if name not in used:
+            says = f"no variant passes through the filter '{name}', so it protects nothing"
+            yield ("filters", name), f'{says}; write filters = ["{name}"] in a variant, or remove it'
 
 
 def _circles(chains: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pilotage.spec.filter_rule import FilterRule
 from pilotage.spec.price import FREE, Price
 
 
@@ -56,8 +57,8 @@ class CacheRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What serves. `prompt` is the template's text; `knowledge` pairs of (file name, SHA-256 of its bytes) in the store.
 
-    `fallbacks` are references to other releases; prices are millionths of the currency: for a million tokens,
-    a picture, a million characters read aloud. Without `input_price`, what it costs is not its own to say.
+    `fallbacks` are references to other releases, `filters` what its texts pass through, in order; prices are millionths
+    of the currency: for a million tokens, a picture, a million characters read aloud. Without `input_price`, what it costs is not its own to say.
     """
 
     use_case: str
@@ -68,6 +69,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: dict[str, Any] = {}
     knowledge: tuple[tuple[str, str], ...] = ()
     fallbacks: tuple[str, ...] = ()
+    filters: tuple[FilterRule, ...] = ()
     input_price: int | None = None
     output_price: int | None = None
     image_price: int = 0

@@ -76,6 +76,7 @@ def _release(
         parameters=variant.parameters,
         knowledge=tuple((file, hashlib.sha256(folder.files[file]).hexdigest()) for file in sorted(knowledge)),
         fallbacks=fallbacks,
+        filters=tuple(use_case.filters[one].rule(one) for one in variant.filters),
         input_price=None if price is None else round(price.input * _MILLION),
         output_price=None if price is None else round(price.output * _MILLION),
         image_price=0 if price is None else round(price.image * _MILLION),

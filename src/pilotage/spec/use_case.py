@@ -10,6 +10,7 @@ import pydantic
 from pydantic import Field, model_validator
 
 from pilotage.spec.assessment import Assessment, Risk
+from pilotage.spec.filter import Filter
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
 from pilotage.spec.quantity import Duration
@@ -159,6 +160,8 @@ class UseCase(Strict):
     """Where texts come from and what is kept."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     """Providers by name, beside the built-in 'openai' and 'search'."""
+    filters: dict[Name, Filter] = Field(default_factory=dict)
+    """Checks of content that variants name. Guardrails are metrics; a filter looks at texts on their way."""
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
     """The ways to serve it, by name."""
     evaluation: Evaluation = Evaluation()

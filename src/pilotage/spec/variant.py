@@ -147,6 +147,8 @@ class Variant(Strict):
     """For 'search': files that are searched, as glob patterns relative to this file (`**` for any depth)."""
     fallback: Annotated[tuple[Name, ...], pydantic.Strict(False)] = ()
     """Variants that answer, in this order, when this one fails before its first byte."""
+    filters: Annotated[tuple[Name, ...], pydantic.Strict(False)] = ()
+    """Filters that its requests and answers pass through, in this order: names from [filters]."""
     price: Price | None = None
     """What it costs; without it the provider's public price counts (docs/limits.md), and where there is none, the cost is not measured."""
     cache: Cache | None = None

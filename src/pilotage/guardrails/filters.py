@@ -1,0 +1,82 @@
+"""The filters of a release, made ready once: what they look for, and what they do about it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from pilotage.guardrails.injection import Injection
+from pilotage.guardrails.links import Links
+from pilotage.guardrails.personal_data import KINDS, PersonalData
+from pilotage.guardrails.phone import Phones
+from pilotage.guardrails.phrases import Phrases
+from pilotage.guardrails.prompt_words import PromptWords
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pilotage.guardrails.look import Find, Finder, Sight
+    from pilotage.spec.filter_rule import FilterRule
+
+log = logging.getLogger(__name__)
+
+
+class TextFilter(NamedTuple):
+    """`finder` is None for a filter that only counts signs."""
+
+    rule: FilterRule
+    finder: Finder | None
+
+
+class Filters:
+    """`into` and `out` are the filters of texts of each side, in the file's order; the others look at what is no text."""
+
+    def __init__(self, rules: tuple[FilterRule, ...], prompt: str) -> None:
+        texts = [TextFilter(rule, finder) for rule in rules for finder in _finders(rule, prompt)]
+        self.into = [one for one in texts if "in" in one.rule.sides]
+        self.out = [one for one in texts if "out" in one.rule.sides]
+        self.tools_in = [rule for rule in rules if rule.kind == "tools" and "in" in rule.sides]
+        self.tools_out = [rule for rule in rules if rule.kind == "tools" and "out" in rule.sides]
+        self.topics = [rule for rule in rules if rule.kind == "topics"]
+
+
+class _Broken:
+    """A filter that cannot be made here: each look is an error, and the file says what follows."""
+
+    folds = True
+    kinds = ()
+
+    def __init__(self, fault: Exception) -> None:
+        self._fault = fault
+
+    def look(self, sight: Sight) -> tuple[list[Find], int]:
+        del sight
+        raise self._fault
+
+
+def _finders(rule: FilterRule, prompt: str) -> Sequence[Finder | None]:
+    try:
+        return _made(rule, prompt)
+    except ImportError as fault:
+        log.error("the filter %s needs a package that is not installed: %s", rule.name, fault.name)  # noqa: TRY400
+        return [_Broken(fault)]
+
+
+def _made(rule: FilterRule, prompt: str) -> Sequence[Finder | None]:
+    finders: list[Finder | None] = []
+    match rule.kind:
+        case "personal_data":
+            finders.append(PersonalData(rule.find or KINDS, Phones(rule.regions) if rule.regions else None))
+        case "phrases":
+            finders.append(Phrases(rule.phrases, "phrase"))
+        case "links":
+            finders.append(Links(rule.hosts))
+        case "injection":
+            finders.append(Injection())
+        case "leak":
+            if rule.canaries:
+                finders.append(Phrases(rule.canaries, "canary"))
+            finders.append(PromptWords(prompt, rule.words))
+        case "length":
+            finders.append(None)
+    return finders

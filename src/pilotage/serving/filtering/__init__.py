@@ -1,0 +1,1 @@
+"""Filters on their way through requests, answers and streams."""

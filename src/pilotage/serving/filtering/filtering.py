@@ -1,0 +1,76 @@
+"""A release's filters around one call of its provider."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pilotage.errors import RequestError
+from pilotage.guardrails.filters import Filters
+from pilotage.guardrails.look import Blocked
+from pilotage.guardrails.passage import Passage
+from pilotage.serving.filtering import chat, responses
+from pilotage.serving.filtering.stream import FilteredAnswer
+from pilotage.serving.filtering.texts import rewritten, texts
+
+if TYPE_CHECKING:
+    from pilotage.serving.request import Request
+    from pilotage.spec.filter_rule import FilterRule
+    from pilotage.spec.release import Release
+    from pilotage.upstream.base import Answer
+
+CODE = "content_filter"
+
+
+@lru_cache(maxsize=512)
+def _filters(rules: tuple[FilterRule, ...], prompt: str) -> Filters:
+    return Filters(rules, prompt)
+
+
+class Filtering:
+    def __init__(self, release: Release) -> None:
+        self._passage = Passage(_filters(release.filters, release.prompt))
+        self.hits = self._passage.hits
+
+    def request(self, request: Request) -> Request:
+        """Return the request as it may go on; raise RequestError 400 where it may not."""
+        if not self._passage.looks_in:
+            return request
+        given = {name: request.body[name] for name in request.texts if name in request.body}
+        self._passage.reserve(texts(given))
+        try:
+            for tool in request.tools:
+                self._passage.offers(tool)
+            self._passage.asks(request.question)
+            new = rewritten(given, self._passage.entering())
+        except Blocked as block:
+            raise RequestError(
+                400,
+                f"the filter {block.name!r} of this use case does not let this request pass: {_said(block.kind)}",
+                code=CODE,
+            ) from None
+        return request if new is given else request.rewritten(new)
+
+    def whole(self, request: Request, reply: bytes) -> bytes:
+        """Return a unary answer as it may go out."""
+        if not self._passage.looks_out:
+            return reply
+        if request.chats:
+            return chat.whole(reply, self._passage)
+        return responses.whole(reply, self._passage) if request.surface == "responses" else reply
+
+    def stream(self, request: Request, answer: Answer) -> Answer:
+        """Return a streamed answer that filters itself."""
+        if not request.stream or not self._passage.looks_out:
+            return answer
+        if request.chats:
+            return FilteredAnswer(answer, chat.ChatSieve(self._passage))
+        if request.surface == "responses":
+            return FilteredAnswer(answer, responses.ResponsesSieve(self._passage))
+        return answer
+
+
+def _said(kind: str) -> str:
+    return {"late": "it could not be looked at in time", "error": "it could not be looked at"}.get(
+        kind, kind.replace("_", " ")
+    )

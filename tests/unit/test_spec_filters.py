@@ -1,0 +1,85 @@
+"""Filters in the file: what they become, and what is said about those that cannot be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pilotage.errors import FaultyFile
+from pilotage.spec.filter_rule import FilterRule
+from pilotage.spec.folder import Folder
+from pilotage.spec.load import load
+from pilotage.spec.snapshot import releases
+
+HEAD = 'name = "support"\nowner = "Jane"\n[variants.a]\nupstream = "openai"\nmodel = "m"\nfilters = ["one"]\n'
+DOCUMENT = Path(__file__).parents[2] / "docs/filters.md"
+
+
+def rules(text: str, **files: str) -> tuple[FilterRule, ...]:
+    folder = Folder({"usecase.toml": text.encode(), **{name: data.encode() for name, data in files.items()}})
+    return releases(load(folder), folder)[-1].filters
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(FaultyFile) as raised:
+        rules(text)
+    return list(raised.value.faults)
+
+
+def test_the_documents_example_is_what_it_says() -> None:
+    example, others = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert [rule.kind for rule in rules(others)] == ["links", "tools", "phrases", "injection"]
+    assert rules(example)[0] == FilterRule(name="pii", kind="personal_data", side="both", action="redact")
+
+
+def test_filters_are_part_of_the_release_and_none_leaves_it_as_it_was() -> None:
+    bare = HEAD.replace('filters = ["one"]\n', "")
+    folder = Folder({"usecase.toml": bare.encode()})
+    plain = releases(load(folder), folder)[0]
+    texts = [HEAD + f'[filters.one]\nkind = "personal_data"\naction = "{action}"\n' for action in ("redact", "flag")]
+    digests = {plain.digest}
+    for text in texts:
+        folder = Folder({"usecase.toml": text.encode()})
+        digests.add(releases(load(folder), folder)[0].digest)
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "says"),
+    [
+        ('kind = "personal"', 8, "filters.one.kind = 'personal' is not one of 'personal_data'"),
+        ('side = "in"', 7, "'kind' is missing in [filters.one]"),
+        ('kind = "personal_data"\naction = "delete"', 9, "is not one of 'block', 'redact' or 'flag'"),
+        ('kind = "personal_data"\nfind = []', 9, "find is empty, so nothing would be looked for"),
+        ('kind = "personal_data"\nfind = ["emails"]', 9, "'emails' is not one of"),
+        ('kind = "personal_data"\nregions = ["Germany"]', 9, "two capital letters (ISO 3166)"),
+        ('kind = "personal_data"\ndeadline = "100ms"', 9, "is not a duration"),
+        ('kind = "personal_data"\ndeadline = 0', 9, "must be above 0"),
+        ('kind = "phrases"', 7, "kind 'phrases' needs phrases, and it is empty"),
+        ('kind = "phrases"\nphrases = []', 9, "needs phrases, and it is empty"),
+        ('kind = "length"\nmost = -1', 9, "must be at least 0"),
+        ('kind = "links"\nhosts = ["https://example.com/"]', 9, "write a host alone"),
+        ('kind = "tools"\ntools = ["mail"]\narguments = { "find.to" = ["x"] }', 10, "write one of tools, a dot"),
+        ('kind = "injection"\naction = "redact"', 9, "is nothing that kind 'injection' can do"),
+        ('kind = "topics"\ntopics = ["..."]', 9, "without a letter or digit"),
+        ('kind = "length"\nmost = 9\nhosts = ["a"]', 10, "hosts has no meaning for kind 'length'"),
+        ('kind = "personal_data"\nphrase = ["x"]', 9, "unknown key 'filters.one.phrase'"),
+    ],
+)
+def test_faults_name_their_line_and_what_would_be_right(table: str, line: int, says: str) -> None:
+    found = faults(HEAD + "[filters.one]\n" + table + "\n")
+    assert any(fault.startswith(f"usecase.toml:{line}: ") and says in fault for fault in found), found
+
+
+def test_names_that_lead_nowhere_are_faults() -> None:
+    assert any("names 'one', which is not under [filters]" in fault for fault in faults(HEAD))
+    table = '[filters.one]\nkind = "personal_data"\n'
+    assert any(
+        "'ony'" in fault and "did you mean 'one'?" in fault
+        for fault in faults(HEAD.replace('"one"', '"one", "ony"') + table)
+    )
+    assert any("names 'one' twice" in fault for fault in faults(HEAD.replace('"one"', '"one", "one"') + table))
+    bare = HEAD.replace('filters = ["one"]\n', "")
+    assert any("it protects nothing" in fault for fault in faults(bare + table))
