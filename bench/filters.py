@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pilotage.guardrails.look import Finder
 
 CLEAN = ("The parcel arrives tomorrow, please wait for our message about the delivery window. " * 20)[:1024]
-ACCENTED = ("Die Größe der Übergänge – „schön“ für alle Fälle, und das Paket kommt morgen an. " * 20)[:1024]
+ACCENTED = ("Die Größe der Übergänge – „schön“ für alle Fälle, und das Paket kommt morgen an. " * 20)[:1024]  # noqa: RUF001
 DENSE = (
     "Mail jane.doe@example.com or call +49 30 1234567; card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, from"
     " 192.168.1.10. " * 20
