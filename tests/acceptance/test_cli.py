@@ -6,12 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.control_rig import Serving, pilotage, serving, write_use_case
+from tests.integration.control_rig import USE_CASE, Serving, files_of, pilotage, serving, write_use_case
 
 
 class Place:
@@ -309,3 +310,29 @@ def test_what_cannot_be_measured_is_exit_3(tmp_path: Path) -> None:
     done = pilotage("evaluate", "help", workspace=workspace)
     assert done.returncode == 3, done.stderr
     assert "has no cases" in done.stderr
+
+
+def test_shadow_traffic_from_the_file_to_its_evidence(tmp_path: Path) -> None:
+    shadow = (
+        "\n[staging]\nshadow = 100\nshadow_a_day = 1.0\n\n[gates.staging]\nquality_difference = { at_least = -1.0 }\n"
+    )
+    directory = write_use_case(tmp_path / "help", USE_CASE + '\n[evaluation]\ncases = ["cases.jsonl"]\n' + shadow)
+    case = {"text": "When do parcels arrive?", "required": [["three days"]]}
+    (directory / "cases.jsonl").write_text("\n".join(json.dumps({**case, "id": f"c{n}"}) for n in range(8)))
+    with serving(tmp_path / "ws", workers=1) as server:
+        server.command("apply", files=files_of(directory))
+        server.command("promote", use_case="help")
+        assert pilotage("evaluate", "help", workspace=tmp_path / "ws").returncode == 0
+        server.command("promote", use_case="help")
+        key = server.key("infer")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert server.chat(key, "anna").status == 200
+            told = pilotage("rehearse", "help", "--shadow", "--json", workspace=tmp_path / "ws")
+            if told.returncode == 0:
+                break
+            assert told.returncode == 3, told.stderr
+        result = json.loads(told.stdout)
+    assert result["copies"] >= 2
+    assert {one["measure"] for one in result["measures"]} >= {"shadow_errors", "shadow_slower"}
+    assert result["candidate"].startswith("help/after@")

@@ -208,7 +208,8 @@ def _limits(plan: Plan, rungs: Sequence[Rung], sent: Sequence[Sent], peak: float
 def _money(plan: Plan, sent: Sequence[Sent]) -> str:
     """Return what a declared day costs at these requests' tokens, beside the budget; empty where that is not known."""
     price, budget = plan.price(plan.candidate), plan.spec.get("budget") or {}
-    counted = [one.reply for one in sent if one.reply.input_tokens is not None and one.reply.output_tokens is not None]
+    answered = [one.reply for one in sent if not one.reply.error]
+    counted = [one for one in answered if one.input_tokens is not None and one.output_tokens is not None]
     if price is None or not counted or not budget.get("a_day"):
         return ""
     each = sum((one.input_tokens or 0) * price[0] + (one.output_tokens or 0) * price[1] for one in counted)

@@ -273,4 +273,5 @@ def _summary(
         parts.append(f"silences in the trace: {len(source.gaps)}, the longest of {max(source.gaps) / 60:.0f} minutes")
     if cause := told_cause(causes(sent)):
         parts.append(cause)
-    return "; ".join(parts) + "."
+    said = "; ".join(parts)
+    return said if said.endswith("?") else f"{said}."
