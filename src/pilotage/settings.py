@@ -62,7 +62,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     ),
     "OTEL_EXPORTER_OTLP_ENDPOINT": (
         "none",
-        "where spans of requests are sent, such as `http://127.0.0.1:4318`, as OTLP over HTTP in JSON ([signals](../signals.md)); with it, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/json` only) and the same with `_TRACES`",
+        "where spans of requests are sent, such as `http://127.0.0.1:4318`, as OTLP over HTTP ([signals](../signals.md)); with it, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/protobuf`, `http/json`) and the same with `_TRACES`",
     ),
     "OTEL_SERVICE_NAME": (
         "`pilotage`",

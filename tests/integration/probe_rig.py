@@ -67,6 +67,7 @@ class Desk:
 
     def apply(self, candidate: str, cases: list[dict[str, Any]] | None = None, more: str = "", **files: str) -> str:
         head = FILE.format(candidate=candidate).replace("[evaluation]", f"{more}\n[evaluation]")
+        passes = f'filters = ["{files["filters"]}"]\n' if "filters" in files else ""
         named = {}
         if "probes" in files:
             head += 'probes = ["probes/*.jsonl"]\n'
@@ -75,7 +76,10 @@ class Desk:
             head += 'templates = ["bias/*.toml"]\n'
             named["bias/own.toml"] = files["templates"]
         every = {
-            "usecase.toml": head + "".join(VARIANT.format(kind=kind, url=self.url) for kind in KINDS),
+            "usecase.toml": head
+            + "".join(map(self._variant, KINDS)).replace(
+                f"[variants.{candidate}]\n", f"[variants.{candidate}]\n{passes}"
+            ),
             "prompts/desk.j2": PROMPT,
             "cases/all.jsonl": "\n".join(
                 map(json.dumps, cases or [{"id": "a", "text": "hours?", "required": [["nine"]]}])
@@ -88,6 +92,9 @@ class Desk:
             self.rig.start()
         until(lambda: self.rig.chat(reference, key=self.rig.operator).status in (200, 502, 503))
         return reference
+
+    def _variant(self, kind: str) -> str:
+        return VARIANT.format(kind=kind, url=self.url)
 
     def evidence(self) -> dict[str, dict[str, Any]]:
         return {one["measure"]: one for one in self("evidence", {"use_case": "desk"})["evidence"]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -44,6 +46,11 @@ BREAKS = {
     "bad-event": "protocol",
     "error-later": "broken",
     "stall": "timeout",
+    "bad-utf8": "protocol",
+    "huge-event": "protocol",
+    "bad-chunking": "protocol",
+    "resets": "broken",
+    "drips": "timeout",
 }
 
 
@@ -56,6 +63,8 @@ def rig(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for name in [*FAULTS, *BREAKS, "finished-no-done"]:
         url = closed if name == "refuses" else provider.url("ok" if name in PROMPTS else name)
         patience: dict[str, Any] = {"first_byte": 400_000} if name in ("hang", "stall") else {}
+        if name == "drips":
+            patience["total"] = 700_000
         prompt = PROMPTS.get(name, "")
         rig.route(name, release(name, url, prompt=prompt, **patience))
         covered = f"{name}-covered"
@@ -152,6 +161,35 @@ def test_a_stream_that_gave_its_reason_to_finish_is_whole_without_done(rig: Rig)
     assert reply.events[-1] == "[DONE]"
     _, finished = rig.record(reply)
     assert (finished.error, finished.finish_reason) == ("", "stop")
+
+
+def test_what_comes_behind_an_answer_is_given_to_nobody(rig: Rig, provider: Provider) -> None:
+    rig.route("long-body", release("long-body", provider.url("long-body")))
+    until(lambda: rig.chat("long-body").status != 404)
+    for _ in range(3):
+        reply = rig.chat("long-body")
+        assert (reply.status, reply.json["object"]) == (200, "chat.completion")
+
+
+@pytest.mark.parametrize(
+    ("model", "status"), [("status-429", 429), ("status-500", 502), ("closes", 502), ("garbage", 502)]
+)
+def test_a_storm_of_faults_is_answered_and_leaves_nothing_behind(rig: Rig, model: str, status: int) -> None:
+    def storm(requests: int) -> set[int]:
+        with ThreadPoolExecutor(8) as pool:
+            return {reply.status for reply in pool.map(lambda _: rig.chat(model), range(requests))}
+
+    def memory() -> int:
+        assert rig.process is not None
+        return int(Path(f"/proc/{rig.process.pid}/statm").read_text().split()[1]) * 4096
+
+    assert storm(100) == {status}
+    before, lines = memory(), len(rig.log.read_text().splitlines())
+    assert storm(300) == {status}
+    # 400 requests with something of each left behind would be more than that.
+    assert memory() - before < 8 << 20
+    assert len(rig.log.read_text().splitlines()) - lines < 40
+    until(lambda: b"pilotage_requests_in_flight 1\n" in rig.ask("GET", "/metrics").body)
 
 
 def test_connections_are_used_again(rig: Rig, provider: Provider) -> None:

@@ -79,6 +79,7 @@ def rig(provider: Provider, collector: Collector, tmp_path_factory: pytest.TempP
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server.server_port}",
         "OTEL_EXPORTER_OTLP_HEADERS": "x-team=ours",
         "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
     rig = Rig(tmp_path_factory.mktemp("tracing"), environment=environment)

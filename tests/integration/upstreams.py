@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from socket import SO_LINGER, SOL_SOCKET
+from struct import pack
 from typing import Any
 
 WORDS = ["Parcels ", "arrive ", "in ", "three ", "days ", "— ", "usually."]
@@ -256,6 +258,39 @@ async def behave(
             await connection.start()
             await connection.send(STREAM[0] + STREAM[1] + b"data: {not json}\n\n" + STREAM[2])
             await connection.end()
+        case "bad-utf8":
+            await connection.start()
+            await connection.send(STREAM[0] + STREAM[1] + STREAM[2].replace(b"arrive", b"arr\xff\xfe"))
+            await connection.end()
+        case "huge-event":
+            await connection.start()
+            await connection.send(
+                STREAM[0] + STREAM[1] + chunk({"content": "x" * (10 << 20)}) + chunk({}, "stop") + DONE
+            )
+            await connection.end()
+        case "bad-chunking":
+            await connection.start()
+            await connection.send(STREAM[0] + STREAM[1])
+            await connection.write(b"zz\r\n" + STREAM[2] + b"\r\n")
+        case "resets":
+            await connection.start()
+            await connection.send(STREAM[0] + STREAM[1])
+            connection.writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
+            connection.writer.transport.abort()
+        case "drips":
+            await connection.start()
+            await connection.send(STREAM[0])
+            try:
+                while True:
+                    await connection.send(STREAM[1])
+                    await asyncio.sleep(0.02)
+            except ConnectionError:
+                facts["gone"] += 1
+        case "long-body":
+            # More than it said it would be, at once: what comes later looks like the answer to the next request.
+            whole = completion("".join(WORDS))
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(whole)}\r\n\r\n"
+            await connection.write(head.encode() + whole + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse")
         case "error-first" | "error-later":
             await connection.start()
             if name == "error-later":

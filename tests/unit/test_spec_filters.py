@@ -12,6 +12,7 @@ from pilotage.spec.filter_rule import FilterRule
 from pilotage.spec.folder import Folder
 from pilotage.spec.load import load
 from pilotage.spec.snapshot import releases
+from pilotage.spec.use_case import UseCase
 
 HEAD = 'name = "support"\nowner = "Jane"\n[variants.a]\nupstream = "openai"\nmodel = "m"\nfilters = ["one"]\n'
 DOCUMENT = Path(__file__).parents[2] / "docs/filters.md"
@@ -83,3 +84,14 @@ def test_names_that_lead_nowhere_are_faults() -> None:
     assert any("names 'one' twice" in fault for fault in faults(HEAD.replace('"one"', '"one", "one"') + table))
     bare = HEAD.replace('filters = ["one"]\n', "")
     assert any("it protects nothing" in fault for fault in faults(bare + table))
+
+
+def test_a_filter_is_registered_as_it_was_written_and_read_again() -> None:
+    tables = {
+        "name": "desk",
+        "owner": "Ada",
+        "filters": {"pii": {"kind": "personal_data"}, "short": {"kind": "length", "most": 200}},
+        "variants": {"a": {"upstream": "openai", "model": "m", "filters": ["pii", "short"]}},
+    }
+    loaded = UseCase.model_validate(tables)
+    assert UseCase.model_validate(loaded.model_dump(mode="json")) == loaded

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pilotage.app.telemetry import telemetry
 from pilotage.errors import WrongCall
+from pilotage.gateway.protobuf import encode
 from pilotage.serving.trace import begin, parse
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -108,3 +109,31 @@ def test_what_makes_no_sense_is_said_without_its_secrets(name: str, value: str) 
         telemetry(lambda variable: said.get(variable, ""))
     assert name in caught.value.message
     assert "secret" not in caught.value.message + caught.value.hint
+
+
+def test_spans_are_told_in_protobuf_as_google_encodes_them() -> None:
+    """The bytes are those that `opentelemetry-proto` 1.x serialises the same request to."""
+    attributes = [
+        {"key": "a", "value": {"stringValue": "ä"}},
+        {"key": "n", "value": {"intValue": "-300"}},
+        {"key": "l", "value": {"arrayValue": {"values": [{"stringValue": "x"}]}}},
+    ]
+    span = {
+        "traceId": TRACE,
+        "spanId": SPAN,
+        "traceState": "a=b",
+        "parentSpanId": SPAN,
+        "name": "chat m",
+        "kind": 3,
+        "startTimeUnixNano": "1700000000000000001",
+        "endTimeUnixNano": "1700000000000000002",
+        "attributes": attributes,
+        "status": {"code": 2},
+    }
+    scope = {"scope": {"name": "pilotage"}, "spans": [span]}
+    told = encode({"resourceSpans": [{"resource": {"attributes": attributes[:1]}, "scopeSpans": [scope]}]})
+    assert told.hex() == (
+        "0a94010a0b0a090a016112040a02c3a41284010a0a0a0870696c6f7461676512760a100af7651916cd43dd8448eb211c80319c1208b7ad6b"
+        "71692033311a03613d622208b7ad6b71692033312a0663686174206d30033901002a36fe9c97174102002a36fe9c97174a090a016112040a"
+        "02c3a44a100a016e120b18d4fdffffffffffffff014a0c0a016c12072a050a030a01787a021802"
+    )

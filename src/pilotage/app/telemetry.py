@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ALWAYS, _NEVER, _RATIO = "always_on", "always_off", "traceidratio"
+_PROTOCOLS = ("http/protobuf", "http/json")
 _SAMPLERS = (_ALWAYS, _NEVER, _RATIO)
 
 
@@ -23,6 +24,7 @@ class Telemetry:
     headers: tuple[tuple[str, str], ...]
     timeout: float
     gzip: bool
+    protobuf: bool
     resource: tuple[tuple[str, str], ...]
     ratio: float
     by_parent: bool
@@ -42,11 +44,11 @@ def telemetry(given: Callable[[str], str]) -> Telemetry | None:
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise WrongCall("OTEL_EXPORTER_OTLP_ENDPOINT is no address", hint="such as http://127.0.0.1:4318")
-    protocol = _first(given, "PROTOCOL") or "http/json"
-    if protocol != "http/json":
+    protocol = _first(given, "PROTOCOL") or _PROTOCOLS[0]
+    if protocol not in _PROTOCOLS:
         raise WrongCall(
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}, which Pilotage does not speak",
-            hint="it sends http/json, which collectors take at the same address as http/protobuf (port 4318)",
+            hint=f"it is one of {', '.join(_PROTOCOLS)}; collectors take both at port 4318",
         )
     ratio, by_parent = _sampler(given)
     resource = {
@@ -61,6 +63,7 @@ def telemetry(given: Callable[[str], str]) -> Telemetry | None:
         headers=tuple(_pairs("OTEL_EXPORTER_OTLP_HEADERS", _first(given, "HEADERS"))),
         timeout=_whole(given, "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000) / 1000,
         gzip=_first(given, "COMPRESSION") == "gzip",
+        protobuf=protocol == _PROTOCOLS[0],
         resource=tuple(resource.items()),
         ratio=ratio,
         by_parent=by_parent,

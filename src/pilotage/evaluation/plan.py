@@ -28,7 +28,7 @@ class CaseFile(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`candidate` and `baseline` are references of releases, empty where there is none; `spec` is the registered file.
 
-    `prompt` is the text of the candidate's template, and `against` the release to compare with, where one was asked for.
+    `against` is the release to compare with, where one was asked for; `prompts` are the texts of both templates.
     """
 
     use_case: str
@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str = ""
     baseline: str = ""
     against: str = ""
-    prompt: str = ""
+    prompts: dict[str, str] = {}
     spec: dict[str, Any] = {}
     cases: tuple[CaseFile, ...] = ()
     probes: tuple[CaseFile, ...] = ()

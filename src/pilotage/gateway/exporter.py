@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pilotage.gateway.protobuf import encode
 from pilotage.gateway.spans import attribute, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilotage.gateway.spans import Told
+    from pilotage.gateway.protobuf import encode
+from pilotage.gateway.spans import Told
 
 _AGAIN = frozenset({429, 502, 503, 504})
 _TRIES = 4
@@ -40,6 +42,8 @@ class Telemetry(Protocol):
     def timeout(self) -> float: ...
     @property
     def gzip(self) -> bool: ...
+    @property
+    def protobuf(self) -> bool: ...
     @property
     def resource(self) -> tuple[tuple[str, str], ...]: ...
     @property
@@ -108,9 +112,8 @@ class Exporter:
         offset = time.time_ns() - time.monotonic_ns()
         spans = [span for told in batch for span in encoded(told, offset)]
         scope = {"scope": {"name": "pilotage"}, "spans": spans}
-        body = msgspec.json.encode(
-            {"resourceSpans": [{"resource": {"attributes": self._resource}, "scopeSpans": [scope]}]}
-        )
+        request = {"resourceSpans": [{"resource": {"attributes": self._resource}, "scopeSpans": [scope]}]}
+        body = encode(request) if self._telemetry.protobuf else msgspec.json.encode(request)
         pause = _FIRST_PAUSE
         for tried in range(_TRIES):
             why = self._post(body)
@@ -132,7 +135,8 @@ class Exporter:
     def _post(self, body: bytes) -> str | None:
         """Send; return what went wrong, or None."""
         parts = urlsplit(self._telemetry.endpoint)
-        headers = {"content-type": "application/json", "user-agent": "pilotage", **dict(self._telemetry.headers)}
+        kind = "application/x-protobuf" if self._telemetry.protobuf else "application/json"
+        headers = {"content-type": kind, "user-agent": "pilotage", **dict(self._telemetry.headers)}
         if self._telemetry.gzip:
             body, headers["content-encoding"] = gzip.compress(body), "gzip"
         try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Registered
+    from pilotage.store.base import Registered, Transaction
 
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
@@ -122,14 +122,15 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
         registered, spec = stands.registered, stands.spec
         own = spec.evaluation
         candidate = _candidate(stands.status, arguments.variant)
-        release = tx.releases.get(candidate) if candidate else None
+        against = _variant(registered, arguments.against)
+        prompts = {name: _prompt(tx, name) for name in (candidate, against) if name}
         return {
             "use_case": registered.name,
             "charter": stands.status.charter,
             "candidate": candidate,
             "baseline": stands.status.live,
-            "against": _variant(registered, arguments.against),
-            "prompt": release.prompt if release else "",
+            "against": against,
+            "prompts": prompts,
             "spec": registered.spec,
             "cases": _files(registered, own.cases),
             "probes": _files(registered, own.probes),
@@ -140,6 +141,11 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
 def _files(registered: Registered, patterns: Iterable[str]) -> list[dict[str, str]]:
     paths = {path for pattern in patterns for path in matching(pattern, registered.files)}
     return [{"path": path, "digest": registered.files[path]} for path in sorted(paths)]
+
+
+def _prompt(tx: Transaction, reference: str) -> str:
+    release = tx.releases.get(reference)
+    return release.prompt if release else ""
 
 
 def _variant(registered: Registered, variant: str) -> str:

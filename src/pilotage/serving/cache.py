@@ -25,6 +25,7 @@ _NO_PART = ("user", "safety_identifier", "metadata", "model", "stream")
 """Who asks and by which name; whether as a stream is said apart."""
 _STATE = ("previous_response_id", "conversation", "background")
 _TOOLS = ("tools", "functions")
+_HELD_BACK = "content_filter"
 _MOST_OF_ROOM = 8
 """An answer that would take more than this part of a release's room is not kept."""
 _OVERHEAD, _PIECE = 400, 50
@@ -98,8 +99,8 @@ class Place(NamedTuple):
         return self.shelf.get(self.key)
 
     def keep(self, pieces: tuple[bytes, ...], content_type: str, outcome: Outcome) -> None:
-        """Keep a whole answer of the assigned release; anything else is not kept."""
-        if outcome.error or outcome.reference != outcome.assigned:
+        """Keep a whole answer of the assigned release; anything else is not kept, nor what somebody held back."""
+        if outcome.error or outcome.reference != outcome.assigned or outcome.finish_reason == _HELD_BACK:
             return
         made = Kept(pieces, content_type, self.until, outcome.model, outcome.finish_reason, outcome.reply)
         self.shelf.put(self.key, made)
@@ -124,7 +125,7 @@ class Cache:
         rules = assigned.release.cache
         if rules is None or assigned.arm == "pinned" or exposure.source != "live" or not _repeats(request, rules):
             return None
-        if not (exposure.unit or rules.shared):
+        if not (exposure.unit or rules.shared) or assigned.reference in exposure.route.barred:
             return None
         self._forget(exposure.route)
         shelf = self._shelves.get(assigned.reference)

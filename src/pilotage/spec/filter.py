@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pilotage.spec.filter_rule import FilterRule
 from pilotage.spec.metric import Incoherent, Lines, Strict
@@ -78,6 +78,11 @@ class Filter(Strict):
     """For 'length': the most signs of a request, or of a text of an answer."""
     phrases: Lines = ()
     """For 'phrases': what is not said, whole words in any case."""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Only what the file says: what is registered is read again, and a key of another kind would be a fault there."""
+        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

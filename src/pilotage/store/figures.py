@@ -8,6 +8,7 @@ u32 cells, the name in UTF-8, padded to 8 bytes, and the cells (f64 each). A ser
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import mmap
@@ -51,7 +52,8 @@ class FigureFile:
         self._map = self._mapped()
         self.cells = memoryview(self._map).cast("d")
         self._places: dict[str, int] = {}
-        if self._map[:_LAYOUT] != self._layout:
+        used = _USED.unpack_from(self._map, _LAYOUT)[0]
+        if self._map[:_LAYOUT] != self._layout or not _HEAD <= used <= ROOM:
             self._map[:] = bytes(ROOM)
             self._use(_HEAD)
             self._map[:_LAYOUT] = self._layout
@@ -94,8 +96,7 @@ class FigureFile:
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # All of it now: where a full disk could not give a page later, writing to it would end the process.
-            os.posix_fallocate(self._file, 0, ROOM)
+            _fill(self._file)
             return mmap.mmap(self._file, ROOM)
         except OSError as fault:
             log.error("%s cannot be had, so only this worker shows its figures: %s", self._path, fault)  # noqa: TRY400
@@ -126,6 +127,13 @@ def clear(directory: Path) -> None:
     """Remove the files of an earlier run."""
     for path in directory.glob(f"*{SUFFIX}"):
         path.unlink(missing_ok=True)
+
+
+def _fill(file: int) -> None:
+    """Take all of its room now: where a full disk could not give a page later, writing to it would end the process."""
+    size = os.fstat(file).st_size
+    if size < ROOM and os.pwrite(file, bytes(ROOM - size), size) < ROOM - size:
+        raise OSError(errno.ENOSPC, "there is no room for it")
 
 
 def _held(file: int) -> bool:
