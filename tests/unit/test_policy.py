@@ -12,7 +12,7 @@ import pytest
 
 from pilotage.access import Actor, Role
 from pilotage.clock import DAY, HOUR, FrozenClock
-from pilotage.errors import Conflict, Denied, FaultyFile, NotFound
+from pilotage.errors import Conflict, Denied, FaultyFile, NotFound, Tampered
 from pilotage.governance.commands import Context, run
 from pilotage.spec.organisation_file import read
 from pilotage.store.sqlite import SqliteStore
@@ -452,3 +452,41 @@ def test_the_portfolio_is_the_inventory_and_rolls_up_by_objective(context: Conte
     assert one["data"] == {"classes": ["personal"], "retention": "none", "retain_for": 30}
     assert (one["on_call"], one["purpose"], one["breaches"]) == (["henry"], "Customers get answers.", [])
     assert one["goals"][0]["objective"] == "care"
+
+
+def test_an_expired_key_stays_dead_though_the_clock_is_set_back(context: Context) -> None:
+    from pilotage.governance.keys import end_expired
+
+    assert isinstance(context.clock, FrozenClock)
+    begun = context.clock.at
+    do(context, "keys_create", ADMIN, name="brief", roles=["infer"], expires=begun + HOUR)
+    lasting = do(context, "keys_create", ADMIN, name="lasting", roles=["infer"])
+    assert end_expired(context) == 0
+    context.clock.advance(HOUR)
+    assert end_expired(context) == 1
+    assert end_expired(context) == 0
+    context.clock.at = begun
+    assert [one["id"] for one in do(context, "keys_list", ADMIN)["keys"]] == [lasting["id"]]
+    assert do(context, "ledger_verify", ADMIN)["ok"] is True
+
+
+def test_a_replayed_approval_is_worth_nothing(context: Context) -> None:
+    import msgspec
+
+    to_staging(context)
+    do(context, "approve", GRACE, use_case="support")
+    with context.store.read() as tx:
+        (given,) = tx.approvals.of("support")
+    apply(context, FILE.replace('model = "small"', 'model = "large"'))
+    do(context, "promote", use_case="support")
+    proved(context, "quality_difference", 0.1, 0.2)
+    proved(context, "security", 0.0, 0.04)
+    do(context, "promote", use_case="support")
+    proved(context, "replay_errors", 0.0, 0.01)
+    assert gate(context)["approvals"]["verdict"] == "missing", "it was for another release"
+    candidate = do(context, "status", use_case="support")["use_cases"][0]["candidate"]
+    with context.store.write() as tx:
+        tx.approvals.put(msgspec.structs.replace(given, id="again", release=candidate))
+    assert gate(context)["approvals"]["verdict"] == "missing", "it was on other evidence"
+    with pytest.raises(Tampered, match="no entry tells of approval again"):
+        do(context, "ledger_verify", ADMIN)

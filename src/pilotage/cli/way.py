@@ -77,7 +77,7 @@ def approve(
     told = given(use_case=name, stage=stage, reason=reason, lasts=_span(lasts))
     result = run("approve", told)
     said = f"Approved until {when(result['expires'])}: {name} may enter {result['stage']}"
-    _show(result, f"{said} ({result['given']} of {result['wanted']}).", as_json)
+    _show(result, f"{said} ({result['given']} of {max(result['given'], result['wanted'])}).", as_json)
 
 
 def waive(

@@ -17,6 +17,7 @@ from pilotage.spec.price import MILLION
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
+    from pilotage.store.base import Transaction
 
 UseCaseName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
@@ -159,6 +160,26 @@ def keys_revoke(context: Context, actor: Actor, arguments: KeysRevoke) -> dict[s
         vouched = {**detail, "row": ledger.fingerprint(key)}
         entry = ledger.append(tx, at=now, actor=actor.id, action="key_revoke", detail=vouched)
     return {**detail, "ledger": entry.seq}
+
+
+def end_expired(context: Context) -> int:
+    """Revoke what has expired, so that a clock that is set back brings none of it to life again; return how many."""
+    with context.store.read() as tx:
+        now = moment(context, tx)
+        if not _expired(tx, now):
+            return 0
+    with context.store.write() as tx:
+        ended = _expired(tx, now)
+        for key in ended:
+            gone = msgspec.structs.replace(key, revoked=now)
+            tx.keys.put(gone)
+            vouched = {**shown(gone), "row": ledger.fingerprint(gone), "reason": "it had expired"}
+            ledger.append(tx, at=now, actor="controller", action="key_revoke", detail=vouched)
+    return len(ended)
+
+
+def _expired(tx: Transaction, now: int) -> list[Key]:
+    return [key for key in tx.keys.all() if key.expires and now >= key.expires and not key.revoked]
 
 
 def shown(key: Key) -> dict[str, Any]:

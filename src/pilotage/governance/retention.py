@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pilotage.clock import DAY
 from pilotage.decision.policy import kept_at_most
+from pilotage.governance.keys import end_expired
 from pilotage.governance.organisation import organisation_of
 from pilotage.governance.standing import spec_of
 from pilotage.spec.use_case import Data
@@ -29,7 +30,8 @@ def expire_texts(context: Context, texts: Texts) -> int:
 
 
 def expire(context: Context, texts: Texts) -> int:
-    """Let texts expire, and forget the names of units that were erased long enough ago."""
+    """Let texts expire, end keys that have, and forget the names of units that were erased long enough ago."""
+    end_expired(context)
     with context.store.write() as tx:
         if tx.erasures.open():
             tx.erasures.close(context.clock.now() - NAMED)

@@ -185,7 +185,9 @@ def _key_faults(tx: Transaction, told: Mapping[str, Words]) -> Iterator[str]:
         if words is None:
             yield f"no entry tells of key {row.id}"
             continue
-        fields = {name: value for name, value in words.fields.items() if name not in ("successor", "predecessor")}
+        fields = {
+            name: value for name, value in words.fields.items() if name not in ("successor", "predecessor", "reason")
+        }
         differing = _differing({**fields, "row": ""}, {**shown(row), "row": ""})
         if differing or words.fields.get("row") != fingerprint(row):
             yield f"key {row.id} is not as entry {words.seq} left it: {differing or 'its secret'}"
