@@ -83,3 +83,13 @@ def test_latency_is_that_of_answers() -> None:
     assert (found.value, found.n) == (0.95, 100)
     assert found.low < 0.95 < found.high <= 1.0
     assert found.detail == {"concurrency": 8, "unanswered": 1}
+
+
+def test_a_month_costs_what_its_requests_do() -> None:
+    replies = [Reply(latency=0.1, text="x", input_tokens=100, output_tokens=tokens) for tokens in (10, 20, 30)]
+    found = cost(replies, (2.0, 10.0), "EUR", {"new_units_a_day": 1_000.0, "requests_a_unit": 2.0})
+    ends = (found.value, found.low, found.high)
+    assert found.detail["a_unit"] == pytest.approx([2 * one for one in ends])
+    assert found.detail["a_month"]["1x"] == pytest.approx([60_000 * one for one in ends])
+    assert found.detail["a_month"]["100x"] == pytest.approx([6_000_000 * one for one in ends])
+    assert "a_month" not in cost(replies, (2.0, 10.0), "EUR").detail

@@ -13,6 +13,7 @@ import msgspec
 
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import SHORT, Reply
+from pilotage.evaluation.comparison import by_label, smallest_effect
 from pilotage.records import Score
 from pilotage.spec.case import Case
 from pilotage.stats.interval import mean_interval, paired_difference, wilson
@@ -26,6 +27,10 @@ SAFETY = ("security", "privacy")
 """Kinds of cases that the suites of these names ask; all others feed quality."""
 WORST = 10
 SLICES = 30
+MONTH = 30
+"""Days."""
+TIMES = (1, 10, 100)
+"""Of the declared traffic."""
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -108,6 +113,8 @@ def quality_difference(judged: Sequence[Judged], baseline: str) -> Measure:
             "baseline": sum(before for _, before in whole) / len(whole),
             "better": sum(now > before for now, before in whole),
             "worse": sum(now < before for now, before in whole),
+            "smallest_effect": smallest_effect(whole, CONFIDENCE),
+            "scenarios": by_label(_pairs(cases), CONFIDENCE),
         },
     )
 
@@ -132,8 +139,13 @@ def latency(replies: Sequence[Reply], concurrency: int) -> Measure:
     )
 
 
-def cost(replies: Sequence[Reply], price: tuple[float, float] | None, currency: str) -> Measure:
-    """Return the mean money for one answered request; `price` is for a million (input, output) tokens."""
+def cost(
+    replies: Sequence[Reply], price: tuple[float, float] | None, currency: str, traffic: dict[str, float] | None = None
+) -> Measure:
+    """Return the mean money for one answered request; `price` is for a million (input, output) tokens.
+
+    `traffic` is the file's declaration: with it the detail holds a unit's cost, and a month's at 1, 10 and 100 times it.
+    """
     if price is None:
         raise NotMeasured("the candidate's variant has no price; give it one: price = { input = 0.5, output = 1.5 }")
     answered = [reply for reply in replies if not reply.error]
@@ -145,15 +157,38 @@ def cost(replies: Sequence[Reply], price: tuple[float, float] | None, currency: 
     if len(money) < 2:
         raise NotMeasured(f"{len(money)} of {len(answered)} replies say how many tokens they took; two are needed")
     mean = mean_interval(money, CONFIDENCE)
+    low = max(0.0, mean.low)
     return Measure(
         measure="cost",
         value=mean.value,
-        low=max(0.0, mean.low),
+        low=low,
         high=mean.high,
         n=len(money),
         method=f"mean {currency} a request, from the tokens of each reply and the declared price",
-        detail={"currency": currency, "price": list(price), "without_usage": len(answered) - len(money)},
+        detail={"currency": currency, "price": list(price), "without_usage": len(answered) - len(money)}
+        | _at_traffic((mean.value, low, mean.high), traffic or {}),
     )
+
+
+def _at_traffic(a_request: tuple[float, float, float], traffic: dict[str, float]) -> dict[str, Any]:
+    """Return a unit's cost and a month's as (value, low, high). Prices are taken to stay as declared, whatever is bought."""
+    if "new_units_a_day" not in traffic:
+        return {}
+    requests = traffic.get("requests_a_unit", 1.0)
+    months = {times: requests * traffic["new_units_a_day"] * MONTH * times for times in TIMES}
+    return {
+        "a_unit": [one * requests for one in a_request],
+        "a_month": {f"{times}x": [one * sent for one in a_request] for times, sent in months.items()},
+    }
+
+
+def _pairs(cases: Sequence[Judged]) -> dict[str, list[tuple[float, float]]]:
+    """Return the scores of both sides by scenario, of the most frequent scenarios."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for one in cases:
+        if one.case.scenario and one.value is not None and one.value_before is not None:
+            found.setdefault(one.case.scenario, []).append((one.value, one.value_before))
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:SLICES])
 
 
 def _counts(cases: Sequence[Judged], kind: str) -> tuple[int, int]:

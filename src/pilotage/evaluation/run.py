@@ -188,7 +188,7 @@ def _measure(
     if baseline:
         wanted["quality_difference"] = partial(quality_difference, judged, baseline)
     wanted["latency"] = partial(latency, replies, concurrency)
-    wanted["cost"] = partial(cost, replies, plan.price(plan.candidate), plan.currency)
+    wanted["cost"] = partial(cost, replies, plan.price(plan.candidate), plan.currency, plan.spec.get("traffic"))
     measures, missing = [], {}
     for name, measure in wanted.items():
         try:
@@ -207,9 +207,13 @@ def _summary(plan: Plan, baseline: str, measures: Sequence[Measure], missing: di
         difference = by_name["quality_difference"]
         part += (
             f", {difference.value * 100:+.1f} points against {baseline}"
-            f" ({difference.low * 100:+.1f} to {difference.high * 100:+.1f})"
+            f" ({difference.low * 100:+.1f} to {difference.high * 100:+.1f};"
+            f" so many cases show {difference.detail['smallest_effect'] * 100:.1f} points or more)"
         )
     parts = [part]
+    if month := by_name["cost"].detail.get("a_month") if "cost" in by_name else None:
+        value, low, high = month["1x"]
+        parts.append(f"a month at the declared traffic costs {value:,.2f} {plan.currency} ({low:,.2f} to {high:,.2f})")
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")
     return "; ".join(parts) + "."
