@@ -37,6 +37,8 @@ def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
+        # Whoever runs the tests in the background may have them ignore it, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     said = []
     try:
