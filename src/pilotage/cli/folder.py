@@ -13,6 +13,8 @@ from pilotage.cli.options import Json, Server, Workspace, commander
 from pilotage.cli.output import say, show_json
 from pilotage.cli.policy import rules_from
 
+_NOTES = 20
+"""Places that are shown."""
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The use case's folder.", show_default=False)]
 
 
@@ -54,8 +56,12 @@ def check(
 ) -> None:
     """Read a folder and list every fault at once, as file:line: what is wrong, what would be right.
 
+    Beside that it names places to look at: personal data, secrets, cases whose questions stand in a prompt or an article.
     Rules of the organisation that it breaks are faults too, each with the rule's own line.
     """
+    import msgspec
+
+    from pilotage.evaluation.story import notes
     from pilotage.governance.organisation import refuse_breaches
     from pilotage.spec import folder, snapshot
     from pilotage.spec.load import load
@@ -70,10 +76,23 @@ def check(
         found,
         rules.where if rules else None,
     )
+    told = notes(use_case, found.files)
     if as_json:
-        show_json({"use_case": use_case.name, "charter": use_case.charter, "files": sorted(found.files), "faults": []})
+        show_json(
+            {
+                "use_case": use_case.name,
+                "charter": use_case.charter,
+                "files": sorted(found.files),
+                "faults": [],
+                "notes": [msgspec.to_builtins(note) for note in told],
+            }
+        )
         return
     count = len(found.files)
+    for note in told[:_NOTES]:
+        say(f"Look at {note}.", style="yellow")
+    if len(told) > _NOTES:
+        say(f"And at {len(told) - _NOTES} more places; --json lists them all.", style="yellow")
     kept = f", and no rule of {rules.organisation.name} broken" if rules else ""
     say(f"{use_case.name}: no fault in {count} file{'s' if count != 1 else ''}{kept}.")
     say(

@@ -9,6 +9,7 @@ import typer
 from pilotage import __version__
 from pilotage.cli import (
     alarms,
+    cases,
     data,
     demo,
     events,
@@ -91,4 +92,5 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(data.app, name="data")
 app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(cases.app, name="cases")
 app.add_typer(probes.app, name="probes")

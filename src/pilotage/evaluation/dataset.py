@@ -36,7 +36,7 @@ def load_cases(files: Iterable[tuple[str, bytes]]) -> list[Case]:
     faults: list[str] = []
     places: dict[str, str] = {}
     for name, data in files:
-        found, wrong = read_cases(data)
+        found, wrong = read_cases(data, name)
         here = [(fault.number, fault.says) for fault in wrong]
         for line, case in found:
             if case.id in places:

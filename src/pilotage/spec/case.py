@@ -1,12 +1,16 @@
-"""Evaluation cases: JSONL, one example a line. Free of pydantic."""
+"""Evaluation cases: one example a line, as JSON or in a table. Free of pydantic."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pilotage.spec.case_table import rows
 from pilotage.spec.fault import looks_secret, meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TEXT = ("id", "text", "scenario", "kind")
 _KEYS = (*_TEXT, "messages", "required", "forbidden", "exact", "contains")
@@ -47,14 +51,16 @@ class Line(msgspec.Struct, frozen=True):
     says: str
 
 
-def read_cases(data: bytes) -> tuple[list[tuple[int, Case]], list[Line]]:
-    """Return ([(line, case), ...], faults) of a JSONL file; blank lines are passed over."""
+def read_cases(data: bytes, name: str = "") -> tuple[list[tuple[int, Case]], list[Line]]:
+    """Return ([(line, case), ...], faults) of a JSONL file, or of a table where its name ends in .csv.
+
+    Blank lines are passed over.
+    """
     cases: list[tuple[int, Case]] = []
     faults: list[Line] = []
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        if not line.strip():
-            continue
-        case, wrong = _case(line)
+    found = rows(data, _KEYS) if name.lower().endswith(".csv") else _decoded(data)
+    for number, value in found:
+        case, wrong = (None, [value]) if isinstance(value, str) else _case(value)
         faults += [Line(number, says) for says in wrong]
         if case is not None:
             cases.append((number, case))
@@ -76,13 +82,23 @@ def shortened(faults: list[Line]) -> list[Line]:
     ]
 
 
-def _case(line: bytes) -> tuple[Case | None, list[str]]:
-    try:
-        value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return None, [f"is not JSON ({error}); write one object a line"]
-    if not isinstance(value, dict):
-        return None, ['is not a JSON object; write {"id": "...", "text": "...", "required": [["..."]]}']
+def _decoded(data: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield (line, the object on it), or (line, what is wrong with it)."""
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            yield number, f"is not JSON ({error}); write one object a line"
+            continue
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            yield number, 'is not a JSON object; write {"id": "...", "text": "...", "required": [["..."]]}'
+
+
+def _case(value: dict[str, Any]) -> tuple[Case | None, list[str]]:
     wrong = [*_text_faults(value), *_list_faults(value)]
     for key in value:
         near = meant(key, _KEYS)

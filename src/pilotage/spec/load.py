@@ -154,7 +154,7 @@ def _filled(_: str, text: str, __: object) -> list[tuple[int, str]]:
 
 
 def _cases(file: str, text: str, cases: dict[str, tuple[str, int]]) -> list[tuple[int, str]]:
-    found, faults = read_cases(text.encode())
+    found, faults = read_cases(text.encode(), file)
     faults += [fault for line, case in found if (fault := _twice(file, line, case, cases))]
     return [(fault.number, fault.says) for fault in shortened(sorted(faults, key=lambda fault: fault.number))]
 

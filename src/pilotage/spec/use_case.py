@@ -90,7 +90,7 @@ class Evaluation(Strict):
     """The team's own cases, and what its suites ask beside their own."""
 
     cases: Lines = ()
-    """JSONL files, as glob patterns relative to this file."""
+    """JSONL files, or tables as CSV, as glob patterns relative to this file (docs/evaluation.md)."""
     probes: Lines = ()
     """Files of more attacks for the suite `security` (docs/security.md), as patterns; the built-in ones are always sent."""
     templates: Lines = ()
