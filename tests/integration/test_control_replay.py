@@ -22,7 +22,7 @@ base_url = "{url}"
 upstream = "away"
 model = "m"
 fallback = ["before"]
-price = { input = 1.0, output = 1.0 }
+price = {{ input = 1.0, output = 1.0 }}
 
 [rollout]
 """
