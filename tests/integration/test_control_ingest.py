@@ -357,7 +357,7 @@ def test_records_that_were_lost_hold_a_rollout(house: House, monkeypatch: pytest
     with closing(Writer(house.workspace.spool, "w0")) as writer, house.engine() as (ingest, _, controller):
         ingest.turn()
         assert controller.tick("help") is None
-        house.appended(house.events(random.Random(2), 120, error=0.0), writer)
+        house.appended(house.events(random.Random(2), 240, error=0.0), writer)
         house.clock.advance(HOUR)
         house.lost = 3
         for _ in range(3):
@@ -390,7 +390,7 @@ def test_only_a_tick_that_came_to_its_end_is_a_heartbeat(house: House, monkeypat
         assert behind is not None
         assert behind < first
         house.lag = 0
-        house.appended(house.events(random.Random(2), 120, error=0.0), writer)
+        house.appended(house.events(random.Random(2), 240, error=0.0), writer)
         house.clock.advance(HOUR)
         ingest.turn()
 
