@@ -51,7 +51,10 @@ class Canned(asyncio.Protocol):
         self.broken = (
             b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
         )
-        self.events = [event(f" {WORDS[i % len(WORDS)]}") for i in range(events)] + [event(""), event(None) + b"0\r\n\r\n"]
+        self.events = [event(f" {WORDS[i % len(WORDS)]}") for i in range(events)] + [
+            event(""),
+            event(None) + b"0\r\n\r\n",
+        ]
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

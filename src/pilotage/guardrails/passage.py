@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND
@@ -35,12 +34,15 @@ class Hits:
     """What was found, counted. Never the text."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str, str, str]] = Counter()
+        self._counts: dict[tuple[str, str, str, str], int] = {}
 
     def add(self, rule: FilterRule, side: str, kind: str, *, action: str = "") -> None:
-        self._counts[rule.name, side, action or rule.action, kind] += 1
+        what = rule.name, side, action or rule.action, kind
+        self._counts[what] = self._counts.get(what, 0) + 1
 
     def records(self) -> tuple[GuardrailHit, ...]:
+        if not self._counts:
+            return ()
         return tuple(
             GuardrailHit(guardrail=name, side=side, action=action, kind=kind, count=count)
             for (name, side, action, kind), count in self._counts.items()
@@ -83,8 +85,11 @@ class Passage:
         text = texts[0] if len(texts) == 1 else "\n".join(texts)
         if len(text) > _GLANCE_MOST:
             return False
-        data = Folded(text).data
-        return all(finder.nothing(data) for finder in glance)
+        data = text.encode() if text.isascii() else Folded(text).data
+        for finder in glance:  # noqa: SIM110 - a generator for each text of each request
+            if not finder.nothing(data):
+                return False
+        return True
 
     def reserve(self, texts: list[str]) -> None:
         self._placeholders.reserve(texts)

@@ -41,9 +41,7 @@ def render(release: Release, request: Request) -> str:
         compiled = _compiled(release.prompt)
         if isinstance(compiled, str):
             return compiled
-        return compiled.render(
-            use_case=release.use_case, question=request.question, messages=request.messages
-        )
+        return compiled.render(use_case=release.use_case, question=request.question, messages=request.messages)
     except (jinja2.TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as fault:
         # The fault's text may repeat what the caller wrote; its kind does not.
         raise UpstreamError("prompt", f"the prompt of this release does not render ({type(fault).__name__})") from None
