@@ -14,7 +14,24 @@ from typing import Any, cast
 
 import uvloop
 
-WORDS = "you can return it within forty five days of delivery and we refund what it cost".split()
+WORDS = [
+    "you",
+    "can",
+    "return",
+    "it",
+    "within",
+    "forty",
+    "five",
+    "days",
+    "of",
+    "delivery",
+    "and",
+    "we",
+    "refund",
+    "what",
+    "it",
+    "cost",
+]
 UNARY = json.dumps(
     {
         "id": "chatcmpl-bench",

@@ -85,7 +85,7 @@ class Purse:
         self._dearest, self._moved = max(self._dearest, other._dearest), max(self._moved, other._moved)
 
     def _target(self, cap: int) -> int:
-        dearest = self._dearest if self._dearest > self.usual else self.usual
+        dearest = max(self.usual, self._dearest)
         return max(cap // _SMALLEST, self._moved * _AHEAD, dearest * _AT_ONCE)
 
 

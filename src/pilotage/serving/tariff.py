@@ -65,7 +65,7 @@ class Tariff(NamedTuple):
         Raises RequestError where what it says is no number of tokens.
         """
         body = request.body
-        choices = self.choices if body.get("n") is None else min(max(_whole(body, "n"), self.choices), _MOST)
+        choices = min(max(1 if body.get("n") is None else _whole(body, "n"), self.choices), _MOST)
         unseen = _UNSEEN * sum([_pointers(message) for message in request.messages])
         if not request.bounds:
             most = (request.answer_most or longest) * choices if request.answers_tokens else 0

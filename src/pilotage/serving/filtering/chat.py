@@ -87,7 +87,7 @@ class _Stencil(NamedTuple):
     An event that differs in nothing else needs not be read whole, and is written as the one that was read whole before it.
     """
 
-    index: int
+    choice: int
     before: bytes
     after: bytes
     opening: bytes
@@ -141,32 +141,30 @@ class ChatSieve:
         self.done = False
 
     def take(self, found: bytes) -> bytes:
-        stencil = self._stencil
-        if stencil is not None and (text := stencil.text(found)) is not None:
-            try:
-                said = self._channel(stencil.index, "content").feed(text)
-            except Blocked:
-                return self._blocked()
-            return stencil.said(said) if said else b""
+        try:
+            stencil = self._stencil
+            if stencil is not None and (text := stencil.text(found)) is not None:
+                new = self._channel(stencil.choice, "content").feed(text)
+                return stencil.said(new) if new else b""
+            return self._read(found)
+        except Blocked:
+            self.done = True
+            ended = [{"index": index, "delta": {}, "finish_reason": FILTERED} for index in sorted(self._begun or {0})]
+            return _said(self._head, ended) + event(DONE)
+
+    def _read(self, found: bytes) -> bytes:
+        """Read an event whole."""
         data = data_of(found)
         if data is None:
             return found
-        try:
-            if data == DONE:
-                return self._rest() + found
-            part = _decoded(data)
-            if part is None or not isinstance(part.get("choices"), list):
-                return found
-            said = self._part(part)
-        except Blocked:
-            return self._blocked()
+        if data == DONE:
+            return self._rest() + found
+        part = _decoded(data)
+        if part is None or not isinstance(part.get("choices"), list):
+            return found
+        said = self._part(part)
         self._stencil = _stencil(found, part, self._head) if said else None
         return said
-
-    def _blocked(self) -> bytes:
-        self.done = True
-        ended = [{"index": index, "delta": {}, "finish_reason": FILTERED} for index in sorted(self._begun or {0})]
-        return _said(self._head, ended) + event(DONE)
 
     def _part(self, part: dict[str, Any]) -> bytes:
         self._head = {key: value for key, value in part.items() if key not in ("choices", "usage")}
