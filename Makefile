@@ -28,7 +28,7 @@ demo: $(VENV)/run.done ## watch one use case go from concept to production (unde
 	@$(BIN)/pilotage demo $(ARGS)
 
 test: $(VENV)/dev.done ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: format lint types architecture documents test ## everything that CI checks
 

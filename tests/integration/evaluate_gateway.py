@@ -45,7 +45,9 @@ class Gateway(BaseHTTPRequestHandler):
         elif "refuse" in question or model.startswith("desk/mute"):
             self._refuse(502, "the provider is down")
         elif "crowded" in question and _crowded(question):
-            self._refuse(429, "too many requests", retry_after="1" if "patient" in question else "")
+            told = {"patient": "1", "tomorrow": "86400"}
+            wait = next((seconds for word, seconds in told.items() if word in question), "")
+            self._refuse(429, "too many requests", retry_after=wait)
         elif "drop" in question:
             self.close_connection = True
             self.connection.close()

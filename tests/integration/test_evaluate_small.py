@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pilotage.errors import Conflict, Denied, FaultyFile, NotFound, NotMeasured, WrongCall
+from pilotage.evaluation.asking import Asker, Said
 from pilotage.evaluation.results import junit, lines
 from pilotage.evaluation.run import estimate, evaluate
 from pilotage.staging.rehearse import rehearse
@@ -191,6 +192,21 @@ def test_who_is_turned_away_for_want_of_room_asks_again_more_slowly(gateway: str
     assert result["waits"] >= 12
     patient = Desk([case(1, "crowded patient desk")])
     assert run(patient, gateway)["waits"] == 2
+
+
+def test_a_suite_that_is_turned_away_asks_again_too(gateway: str) -> None:
+    async def sent() -> list[Said]:
+        async with Asker(gateway, KEY, concurrency=2) as asker:
+            bodies = [{"messages": [{"role": "user", "content": f"crowded suite {n}"}]} for n in range(2)]
+            return await asyncio.gather(*(asker.send(GOOD, body) for body in bodies))
+
+    assert [said.text for said in asyncio.run(sent())] == ["You asked: crowded suite 0", "You asked: crowded suite 1"]
+
+
+def test_who_is_told_to_come_again_tomorrow_does_not_wait(gateway: str) -> None:
+    desk = Desk([case(1, "crowded tomorrow"), case(2, "opening hours")])
+    result = run(desk, gateway)
+    assert (result["waits"], result["unscored"]) == (0, 1)
 
 
 def test_money_ends_before_it_is_passed(gateway: str) -> None:

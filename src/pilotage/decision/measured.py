@@ -135,7 +135,7 @@ def measured_line(
         opens_with = f"Change the candidate and `pilotage apply` it; `{how}` then measures the new release."
     else:
         needed = _needed(criterion, found)
-        opens_with = f"Measure on more cases, which narrows the interval: {needed}add cases, then run `{how}`."
+        opens_with = f"{_unanswered(found)}Measure on more cases, which narrows the interval: {needed}add cases, then run `{how}`."
     return CriterionResult(
         name=measure,
         verdict=verdict,
@@ -154,6 +154,15 @@ def _suite(measure: str) -> str:
     suite = next((suite for suite in SUITES if measure == suite or measure.startswith(f"{suite}_")), "")
     named = {"over_refusal": "security", "redaction": "privacy"}.get(suite, suite)
     return f" --suite {named}" if named else ""
+
+
+def _unanswered(found: Evidence) -> str:
+    """Say why requests had no answer: each of them widens the interval as well."""
+    because = found.detail.get("unscored_because") or found.detail.get("unanswered_because")
+    if not because:
+        return ""
+    count = sum(because.values())
+    return f"Mend why {count} had no answer to judge (mostly: {max(because, key=lambda why: because[why])}). "
 
 
 def _needed(criterion: Criterion, found: Evidence) -> str:

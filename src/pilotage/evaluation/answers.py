@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilotage.evaluation.client import GatewayClient, Reply, tasks
+from pilotage.evaluation.client import TURNED_AWAY, GatewayClient, Reply, tasks
 from pilotage.evaluation.dataset import answer_key, asked
 from pilotage.evaluation.keeper import Keeper
-from pilotage.evaluation.pace import TRIES, Pace
 from pilotage.evaluation.purse import Purse, Spent, Tariff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pilotage.evaluation.pace import Pace
     from pilotage.evaluation.plan import Command
     from pilotage.spec.case import Case
 
     Question = tuple[str, Sequence[dict[str, Any]]]
 
-TURNED_AWAY = 429
 FREE = Tariff(None, None)
 
 
@@ -110,21 +108,16 @@ class Answers:
     async def _asked(
         self, client: GatewayClient, messages: Sequence[dict[str, Any]], pace: Pace, purse: Purse
     ) -> Reply:
-        """Return the reply; where there is no room for the request, ask again when there may be."""
-        for tried in range(TRIES):
-            async with pace.turn():
-                reserved = purse.reserve(self._tariff, _bytes(messages))
-                reply: Reply | None = None
-                try:
-                    reply = await client.ask(self.release, messages)
-                finally:
-                    purse.settle(reserved, self._paid(reply))
-                if reply.status != TURNED_AWAY or tried == TRIES - 1:
-                    pace.answered()
-                    return reply
-                pause = pace.turned_away(reply.retry_after, tried)
-            await asyncio.sleep(pause)
-        raise AssertionError("the last try returns")
+        async def once() -> Reply:
+            reserved = purse.reserve(self._tariff, _bytes(messages))
+            reply: Reply | None = None
+            try:
+                reply = await client.ask(self.release, messages)
+            finally:
+                purse.settle(reserved, self._paid(reply))
+            return reply
+
+        return await pace.send(once, lambda reply: reply.retry_after if reply.status == TURNED_AWAY else None)
 
     def _paid(self, reply: Reply | None) -> float | None:
         """Return what a reply has cost; None where nobody says, nothing where the provider never answered."""

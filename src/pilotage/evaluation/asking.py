@@ -10,8 +10,9 @@ import aiohttp
 import msgspec
 
 from pilotage.errors import Denied, NotFound
-from pilotage.evaluation.client import SHORT, GatewayClient, tasks
+from pilotage.evaluation.client import SHORT, TURNED_AWAY, GatewayClient, seconds, tasks
 from pilotage.evaluation.keeper import Keeper
+from pilotage.evaluation.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +106,11 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
 class Asker(GatewayClient):
-    """Sends whole chat bodies, pinned to a release, and reads tool calls out of the answers."""
+    """Sends whole chat bodies, pinned to a release, and reads tool calls out of the answers: at most so many at once."""
+
+    def __init__(self, gateway: str, key: str, concurrency: int) -> None:
+        super().__init__(gateway, key, source="evaluation")
+        self._pace = Pace(concurrency)
 
     async def raw(self, data: bytes) -> None:
         """Send bytes as they are, such as a body that is no JSON, and do not mind what comes back."""
@@ -116,7 +121,12 @@ class Asker(GatewayClient):
             return
 
     async def send(self, release: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Said:
-        """Return what came back; raise Denied or NotFound where it will be so for every request."""
+        """Return what came back, asking again where there was no room; raise Denied or NotFound where it always is so."""
+        said, _ = await self._pace.send(lambda: self._once(release, body, headers), _no_room)
+        return said
+
+    async def _once(self, release: str, body: dict[str, Any], headers: dict[str, str] | None) -> tuple[Said, float]:
+        """Return what came back, and for how many seconds it wants to be left alone."""
         data = msgspec.json.encode({**body, "model": release})
         began = time.perf_counter()
         try:
@@ -126,19 +136,19 @@ class Asker(GatewayClient):
                 raw = await response.read()
                 status, given = response.status, response.headers
         except TimeoutError:
-            return Said(latency=time.perf_counter() - began, error="no answer in time")
+            return Said(latency=time.perf_counter() - began, error="no answer in time"), 0.0
         except aiohttp.ClientError as fault:
             error = f"no answer: {type(fault).__name__}: {fault}"[:SHORT]
-            return Said(latency=time.perf_counter() - began, error=error)
+            return Said(latency=time.perf_counter() - began, error=error), 0.0
         latency = time.perf_counter() - began
         if status != 200:
-            return _turned_away(status, raw, latency, release)
+            return _turned_away(status, raw, latency, release), seconds(given.get("retry-after", ""))
         answered = given.get("x-pilotage-served", "") or given.get("x-pilotage-release", "")
         if answered and answered != release:
             why = given.get("x-pilotage-error", "")
             error = f"{f'its provider failed ({why}), and ' if why else ''}{answered} answered in its place"
-            return Said(latency=latency, status=status, error=error)
-        return _read(raw, latency)
+            return Said(latency=latency, status=status, error=error), 0.0
+        return _read(raw, latency), 0.0
 
 
 class Panel:
@@ -173,6 +183,11 @@ class Panel:
         async with self._keeper, tasks() as group:
             for _ in range(min(concurrency, len(wanted) - self.kept)):
                 group.create_task(work(todo))
+
+
+def _no_room(answer: tuple[Said, float]) -> float | None:
+    said, wait = answer
+    return wait if said.status == TURNED_AWAY and not said.refused else None
 
 
 def _read(raw: bytes, latency: float) -> Said:

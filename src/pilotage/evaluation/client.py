@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHORT = 300
 """Characters of a reply or of an error that are shown."""
+TURNED_AWAY = 429
 PATIENCE = 120.0
 """Seconds that are waited for a whole reply."""
 
@@ -182,8 +183,13 @@ def _refused(status: int, raw: bytes, latency: float, release: str, retry_after:
         )
     if status == 404:
         raise NotFound(f"the gateway does not know {release}: {said}", hint="is it serving this workspace?")
-    wait = float(retry_after) if retry_after.isdecimal() else 0.0
+    wait = seconds(retry_after)
     return Reply(latency=latency, status=status, error=f"{status}: {said}"[:SHORT], retry_after=wait)
+
+
+def seconds(retry_after: str) -> float:
+    """Return the seconds that a `retry-after` names; 0 where it names none."""
+    return float(retry_after) if retry_after.isdecimal() else 0.0
 
 
 @asynccontextmanager

@@ -10,14 +10,18 @@ import asyncio
 import random
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+Reply = TypeVar("Reply")
 
 TRIES = 8
 """How often a request is sent that is turned away for want of room."""
 _LONGEST = 60.0
+_PATIENCE = 300.0
+"""Who is told to wait for longer than so many seconds, as where a day's budget is spent, does not."""
 
 
 class Pace:
@@ -32,8 +36,25 @@ class Pace:
         self.waits = 0
         """How often the provider wanted less."""
 
+    async def send(self, once: Callable[[], Awaitable[Reply]], turned_away: Callable[[Reply], float | None]) -> Reply:
+        """Return the reply of one request; where there was no room for it, ask again when there may be.
+
+        `turned_away` says of a reply for how many seconds it wants to be left alone (0 where it does not say), and None
+        where it is an answer.
+        """
+        for tried in range(TRIES):
+            async with self._place():
+                reply = await once()
+                wait = turned_away(reply)
+                if wait is None or wait > _PATIENCE or tried == TRIES - 1:
+                    self._answered()
+                    return reply
+                pause = self._give_way(wait, tried)
+            await asyncio.sleep(pause)
+        raise AssertionError("the last try returns")
+
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def _place(self) -> AsyncIterator[None]:
         """Wait for a place, and hold it."""
         async with self._turn:
             await self._turn.wait_for(lambda: self._under_way < max(1, int(self._limit)))
@@ -46,10 +67,10 @@ class Pace:
                 self._under_way -= 1
                 self._turn.notify_all()
 
-    def answered(self) -> None:
+    def _answered(self) -> None:
         self._limit = min(float(self.most), self._limit + 1 / max(1.0, self._limit))
 
-    def turned_away(self, retry_after: float, tried: int) -> float:
+    def _give_way(self, retry_after: float, tried: int) -> float:
         """Slow down; return for how many seconds nobody asks: what the provider wants, or a pause that doubles."""
         self.waits += 1
         self._limit = max(1.0, self._limit / 2)

@@ -71,7 +71,7 @@ async def compare_people(
     asks = {at: _asks(template, mine) for at, template in enumerate(chosen)}
     every = [ask for table in asks.values() for row in table for ask in row.values()]
     (foretell or (lambda _: None))(forecast(len(mine), len({ask.key for ask in every}), margin))
-    async with Asker(gateway, key, source="evaluation") as client:
+    async with Asker(gateway, key, concurrency) as client:
         await client.check()
         panel = Panel(command, use_case, plan.candidate)
         told = progress or (lambda _what, _done, _of: None)

@@ -64,7 +64,7 @@ async def look_for_leaks(
     known = identities(uuid.uuid4().hex, people)
     sweep = Sweep({(who, kind): value for who, one in enumerate(known) for kind, value in one.values.items()})
     since = now()
-    async with Asker(gateway, key, source="evaluation") as client:
+    async with Asker(gateway, key, concurrency) as client:
         await client.check()
         visit = Visit(client, plan.candidate, known, sweep, concurrency)
         await visit.make(partial(progress or (lambda _what, _done, _of: None), "people"))

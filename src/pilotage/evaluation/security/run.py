@@ -61,7 +61,7 @@ async def probe(
     every = [*(one for _, found in built_in() for one in found), *named, *probes]
     own = await own_cases(command, plan, "security")
     told = progress or (lambda _what, _done, _of: None)
-    async with Asker(gateway, key, source="evaluation") as client:
+    async with Asker(gateway, key, concurrency) as client:
         await client.check()
         trial = _Trial(command, client, plan, every, own.cases, repeats=repeats, concurrency=concurrency)
         tried = await trial.of(plan.candidate, partial(told, "probes"))
