@@ -9,6 +9,7 @@ import typer
 from pilotage import __version__
 from pilotage.cli import (
     alarms,
+    backup,
     cases,
     data,
     demo,
@@ -83,6 +84,7 @@ for command in (
     way.rollback,
     way.retire,
     events.events,
+    backup.backup,
     demo.demo,
 ):
     app.command()(command)
