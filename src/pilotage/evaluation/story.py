@@ -58,7 +58,9 @@ def _measures(spec: UseCase) -> Iterator[Note]:
     for stage, bounds in spec.gates:
         for name in bounds:
             if not ours(name):
-                says = f"no command of Pilotage records '{name}' (gates.{stage}): the gate waits for evidence of your own"
+                says = (
+                    f"no command of Pilotage records '{name}' (gates.{stage}): the gate waits for evidence of your own"
+                )
                 yield Note("usecase.toml", 1, "measure", says)
 
 
