@@ -831,6 +831,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "alarm_acknowledge": {"use_case": "support", "alarm": "0199"},
     "alarm_resolve": {"use_case": "support", "alarm": "0199"},
+    "alarm_examples": {"use_case": "support", "alarm": "0199"},
     "blob": {"digest": "0" * 64},
     "results": {"use_case": "support", "run": "r"},
     "record_results": {"use_case": "support", "run": "r", "results": {"a": {}}},

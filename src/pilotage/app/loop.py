@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pilotage.counting.observe import Observer
     from pilotage.governance.context import Context
     from pilotage.governance.mandate import Mandate
+    from pilotage.monitor.drifts import Drifts
+    from pilotage.monitor.money import Money
     from pilotage.monitor.notices import Notices
     from pilotage.monitor.watcher import Watcher
     from pilotage.rollout.controller import Controller
@@ -30,7 +32,20 @@ if TYPE_CHECKING:
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
-WORK = ("mandate", "events", "losses", "rollouts", "watch", "alarms", "notices", "sealing", "texts", "budgets")
+WORK = (
+    "mandate",
+    "events",
+    "losses",
+    "rollouts",
+    "watch",
+    "alarms",
+    "notices",
+    "sealing",
+    "drift",
+    "money",
+    "texts",
+    "budgets",
+)
 """What may fail beside the use cases."""
 
 log = logging.getLogger(__name__)
@@ -49,6 +64,8 @@ class Engine(NamedTuple):
     ingest: Ingest
     controller: Controller
     watcher: Watcher
+    drifts: Drifts
+    money: Money
     observer: Observer
 
 
@@ -121,7 +138,7 @@ class Loop:
             if self.health.standing_by:
                 log.info("no other control process decides any more; this one goes on")
         self.health.standing_by = False
-        ingest, controller, watcher, observer = self._engine
+        ingest, controller, watcher, _, _, observer = self._engine
         await self._attempt("events", ingest.turn)
         # After the events: what was lost before the last one that was counted is known when they are judged.
         await self._attempt("losses", self._losing.watch.turn)
@@ -145,11 +162,13 @@ class Loop:
         if not self.health.faults:
             self.health.at = self._context.clock.now()
         if self._upkeep is None or self._upkeep.done():
-            self._upkeep = asyncio.create_task(self._keep_up(ingest))
+            self._upkeep = asyncio.create_task(self._keep_up(self._engine))
 
-    async def _keep_up(self, ingest: Ingest) -> None:
+    async def _keep_up(self, engine: Engine) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
-        await self._attempt("sealing", ingest.seal_due)
+        await self._attempt("sealing", engine.ingest.seal_due)
+        await self._attempt("drift", engine.drifts.turn)
+        await self._attempt("money", engine.money.turn)
         await self._attempt("notices", self._notices.turn)
         await self._attempt("budgets", self._look_after_budgets)
         now = self._context.clock.now()

@@ -77,6 +77,7 @@ COMMANDS: dict[str, Command] = {
     "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
     "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
     "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
+    "alarm_examples": Command(data.alarm_examples, ADMIN, alarms.Handle),
     "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
     "evidence": Command(evidence.evidence, READ, evidence.Evidence),
     "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),
