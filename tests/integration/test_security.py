@@ -107,8 +107,8 @@ def test_probes_of_the_teams_own_are_added(desk: Desk) -> None:
 
 
 def test_money_ends_before_it_is_passed(desk: Desk) -> None:
+    desk.apply("safe")
     with pytest.raises(NotMeasured, match="has no price"):
-        desk.apply("safe")
         attack(desk, max_cost=0.01)
     desk.apply("safe", priced="parameters = { max_tokens = 50 }\nprice = { input = 1000, output = 1000 }")
     with pytest.raises(NotMeasured, match="questions were not asked") as caught:
