@@ -25,6 +25,7 @@ from pilotage.evaluation.plan import Cases, Command, Plan, fetch_cases, fetch_pl
 from pilotage.evaluation.purse import Purse, tariff_of
 from pilotage.evaluation.results import result_of
 from pilotage.evaluation.scorers import score_case
+from pilotage.evaluation.value import worths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ async def evaluate(
     must_be_whole(sides.sides, purse)
     judged = await _judge(cases.taken, answers, before)
     baseline = before.release if before is not None else ""
-    measures, missing = _measure(plan, baseline, judged, answers, concurrency)
+    measures, missing = _measure(plan, judged, answers, before, concurrency)
     now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter, now.cases) != (plan.candidate, plan.charter, plan.cases):
         raise Conflict(
@@ -169,15 +170,16 @@ async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None
 
 
 def _measure(
-    plan: Plan, baseline: str, judged: Sequence[Judged], answers: Answers, concurrency: int
+    plan: Plan, judged: Sequence[Judged], answers: Answers, before: Answers | None, concurrency: int
 ) -> tuple[list[Measure], dict[str, str]]:
     """Return what was measured, and why the rest was not; raise NotMeasured where no reply could be scored."""
-    replies = list(answers.replies.values())
+    replies, price = list(answers.replies.values()), plan.price(plan.candidate)
+    baseline = before.release if before is not None else ""
     wanted: dict[str, Callable[[], Measure]] = {"quality": partial(quality, judged)}
     if baseline:
         wanted["quality_difference"] = partial(quality_difference, judged, baseline)
     wanted["latency"] = partial(latency, replies, concurrency)
-    wanted["cost"] = partial(cost, replies, plan.price(plan.candidate), plan.currency, plan.spec.get("traffic"))
+    wanted["cost"] = partial(cost, replies, price, plan.currency, plan.spec.get("traffic"))
     measures, missing = [], {}
     for name, measure in wanted.items():
         try:
@@ -186,6 +188,10 @@ def _measure(
             missing[name] = fault.message
     if "quality" in missing:
         raise NotMeasured(f"{plan.candidate} could not be measured: {missing['quality']}", hint="nothing was recorded")
+    if price is not None:
+        earlier = [before.replies.get(answer_key(one.case)) for one in judged] if before is not None else []
+        more, why_not = worths(plan, judged, price, earlier)
+        measures, missing = [*measures, *more], missing | why_not
     return measures, missing
 
 
@@ -203,6 +209,14 @@ def _summary(plan: Plan, baseline: str, measures: Sequence[Measure], missing: di
     if month := by_name["cost"].detail.get("a_month") if "cost" in by_name else None:
         value, low, high = month["1x"]
         parts.append(f"a month at the declared traffic costs {value:,.2f} {plan.currency} ({low:,.2f} to {high:,.2f})")
+    for name, says in (("cost_a_goal", "a right answer costs"), ("net_value_a_month", "a month's net value is")):
+        if name in by_name:
+            one = by_name[name]
+            parts.append(f"{says} {_money(one.value)} {plan.currency} ({_money(one.low)} to {_money(one.high)})")
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")
     return "; ".join(parts) + "."
+
+
+def _money(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -22,6 +22,7 @@ SUITES = (
     "privacy",
     "privacy_at_rest",
     "redaction_recall",
+    "redaction_recall_all",
     "redaction_precision",
     "bias",
 )
