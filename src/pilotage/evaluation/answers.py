@@ -28,17 +28,19 @@ class Answers:
     """The answers of one release, by `answer_key`.
 
     A release is content-addressed and so is a case, so an answer stays good for as long as both are unchanged. Only
-    answers of the release's own are kept; a request that failed is sent again by the next run.
+    answers of the release's own are kept; a request that failed is sent again by the next run. `again` tells a time at which
+    everything is asked anew.
     """
 
-    def __init__(self, command: Command, use_case: str, release: str, tariff: Tariff = FREE) -> None:
+    def __init__(self, command: Command, use_case: str, release: str, tariff: Tariff = FREE, *, again: int = 0) -> None:
         self.release = release
         self.replies: dict[str, Reply] = {}
         self.kept = 0
         self.unpaid = 0
         """Questions that were not asked, for their answers could have passed the cap on money."""
         self._tariff = tariff
-        run = hashlib.sha256(f"answers, version 1\0{release}".encode()).hexdigest()
+        told = f"answers, version 1\0{release}" + (f"\0again at {again}" if again else "")
+        run = hashlib.sha256(told.encode()).hexdigest()
         self._keeper = Keeper(command, use_case, run)
 
     @property
