@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.answers import Answers
 from pilotage.evaluation.client import GatewayClient
+from pilotage.evaluation.collection import must_be_whole
 from pilotage.evaluation.dataset import answer_key
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import (
@@ -67,7 +68,7 @@ async def evaluate(
         await answers.collect(client, cases.taken, pace, partial(told, "candidate"), purse)
         if before is not None:
             await before.collect(client, cases.taken, pace, partial(told, "baseline"), purse)
-    _must_be_whole(sides, purse)
+    must_be_whole(sides.sides, purse)
     judged = await _judge(cases.taken, answers, before)
     baseline = before.release if before is not None else ""
     measures, missing = _measure(plan, baseline, judged, answers, concurrency)
@@ -150,18 +151,6 @@ async def _prepared(
     )
     assert answers is not None, "a plan names a candidate"
     return Sides(plan, cases, answers, before)
-
-
-def _must_be_whole(sides: Sides, purse: Purse) -> None:
-    """Raise NotMeasured where the money ended before the questions: part of the cases is another data set."""
-    unpaid = sum(side.unpaid for side in sides.sides)
-    if unpaid:
-        asked = sum(len(side.replies) - side.kept for side in sides.sides)
-        raise NotMeasured(
-            f"{unpaid} questions were not asked: the next might have passed {purse.cap:g} {purse.currency}"
-            f" ({asked} asked for {purse.spent:.4g} {purse.currency}); nothing was recorded",
-            hint="run it again with more --max-cost, or fewer --max-cases: what was answered is kept and costs nothing",
-        )
 
 
 async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None) -> list[Judged]:
