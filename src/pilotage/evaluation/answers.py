@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Answers(Collection[Reply]):
-    """The answers of one release, by `answer_key`."""
+    """The answers of one release, by `answer_key`. `again` tells a time at which everything is asked anew."""
 
-    def __init__(self, command: Command, use_case: str, release: str, tariff: Tariff = FREE) -> None:
-        super().__init__(command, use_case, release, Reply, "answers")
+    def __init__(self, command: Command, use_case: str, release: str, tariff: Tariff = FREE, *, again: int = 0) -> None:
+        super().__init__(command, use_case, release, Reply, f"answers again at {again}" if again else "answers")
         self.release = release
         self._tariff = tariff
 
