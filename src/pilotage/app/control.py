@@ -23,6 +23,7 @@ import uvicorn
 
 from pilotage import settings
 from pilotage.app.bounded import BoundedHttp
+from pilotage.app.checks import Checks
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.app.loop import TURN_SECONDS, Engine, Loop, Losing
@@ -38,6 +39,9 @@ from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context
 from pilotage.governance.mandate import Mandate
 from pilotage.governance.settlement import settle
+from pilotage.monitor.asked import AskedReader
+from pilotage.monitor.drifts import Drifts
+from pilotage.monitor.money import Money
 from pilotage.monitor.notices import Notices
 from pilotage.monitor.watcher import Watcher
 from pilotage.monitor.watches import Watches
@@ -91,7 +95,8 @@ async def serve(
         stack.callback(seal.give_back)
         events = EventsReader(workspace.events, store)
         stack.callback(events.close)
-        held = Holdings(store, events, Texts(workspace.texts), seal.erase)
+        texts = Texts(workspace.texts)
+        held = Holdings(store, events, texts, seal.erase)
         context = Context(store, clock, settings.environment, lambda: nullcontext(held))
         losses = LossReader(workspace.run)
         watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined + seal.quarantined)
@@ -106,7 +111,11 @@ async def serve(
             controller = Controller(
                 context, observer, beats, mandate, lag=lambda: ingest.lag, lost=lambda: watch.lately
             )
-            return Engine(ingest, controller, Watcher(context, observer, mandate, watches), observer)
+            # Beside the turns, so with watches of its own.
+            live = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
+            drifts = Drifts(context, AskedReader(store, events, texts), mandate, live, ingest.sealed_until)
+            watcher, money = Watcher(context, observer, mandate, watches), Money(context, events, mandate)
+            return Engine(ingest, controller, watcher, drifts, money, observer)
 
         holders = Holders(workspace.run)
         loop = Loop(
@@ -116,7 +125,8 @@ async def serve(
             seal=seal,
             losing=Losing(losses, watch),
             notices=Notices(context, mandate, post),
-            texts=Texts(workspace.texts),
+            texts=texts,
+            checks=Checks(context, workspace.path),
             settle=lambda: settle(store, events, spool, holders, losses.by_worker()),
         )
         visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)

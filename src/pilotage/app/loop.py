@@ -17,12 +17,15 @@ from pilotage.governance.retention import expire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pilotage.app.checks import Checks
     from pilotage.app.seal import Seal
     from pilotage.counting.ingest import Ingest
     from pilotage.counting.losses import LossWatch
     from pilotage.counting.observe import Observer
     from pilotage.governance.context import Context
     from pilotage.governance.mandate import Mandate
+    from pilotage.monitor.drifts import Drifts
+    from pilotage.monitor.money import Money
     from pilotage.monitor.notices import Notices
     from pilotage.monitor.watcher import Watcher
     from pilotage.rollout.controller import Controller
@@ -30,7 +33,21 @@ if TYPE_CHECKING:
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
-WORK = ("mandate", "events", "losses", "rollouts", "watch", "alarms", "notices", "sealing", "texts", "budgets")
+WORK = (
+    "mandate",
+    "events",
+    "losses",
+    "rollouts",
+    "watch",
+    "alarms",
+    "notices",
+    "sealing",
+    "drift",
+    "money",
+    "checks",
+    "texts",
+    "budgets",
+)
 """What may fail beside the use cases."""
 
 log = logging.getLogger(__name__)
@@ -49,6 +66,8 @@ class Engine(NamedTuple):
     ingest: Ingest
     controller: Controller
     watcher: Watcher
+    drifts: Drifts
+    money: Money
     observer: Observer
 
 
@@ -65,12 +84,13 @@ class Loop:
         losing: Losing,
         notices: Notices,
         texts: Texts,
+        checks: Checks,
         settle: Callable[[], int],
     ) -> None:
         self._context, self._mandate, self._begin = context, mandate, begin
         self._seal, self._losing, self._texts = seal, losing, texts
         self._notices = notices
-        self._settle = settle
+        self._settle, self._checks = settle, checks
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
@@ -90,6 +110,7 @@ class Loop:
         await renewing
         if self._upkeep is not None:
             await self._upkeep
+        await self._checks.end()
         if self._engine is not None and self._mandate.held:
             await self._attempt("events", self._engine.ingest.turn)
             await self._attempt("sealing", self._engine.ingest.seal_due, everything=True)
@@ -121,7 +142,7 @@ class Loop:
             if self.health.standing_by:
                 log.info("no other control process decides any more; this one goes on")
         self.health.standing_by = False
-        ingest, controller, watcher, observer = self._engine
+        ingest, controller, watcher, _, _, observer = self._engine
         await self._attempt("events", ingest.turn)
         # After the events: what was lost before the last one that was counted is known when they are judged.
         await self._attempt("losses", self._losing.watch.turn)
@@ -145,11 +166,14 @@ class Loop:
         if not self.health.faults:
             self.health.at = self._context.clock.now()
         if self._upkeep is None or self._upkeep.done():
-            self._upkeep = asyncio.create_task(self._keep_up(ingest))
+            self._upkeep = asyncio.create_task(self._keep_up(self._engine))
 
-    async def _keep_up(self, ingest: Ingest) -> None:
+    async def _keep_up(self, engine: Engine) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
-        await self._attempt("sealing", ingest.seal_due)
+        await self._attempt("sealing", engine.ingest.seal_due)
+        await self._attempt("drift", engine.drifts.turn)
+        await self._attempt("money", engine.money.turn)
+        await self._checks.turn()
         await self._attempt("notices", self._notices.turn)
         await self._attempt("budgets", self._look_after_budgets)
         now = self._context.clock.now()

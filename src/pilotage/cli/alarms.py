@@ -79,6 +79,30 @@ def resend(name: Name, workspace: Workspace = None, server: Server = "", as_json
         say(f"{result['resent']} messages are tried again.")
 
 
+@app.command()
+def examples(
+    name: Name,
+    alarm: Alarm,
+    *,
+    note: Note = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Show texts of the requests that an alarm about drift names. It takes the role admin, and the ledger tells of it."""
+    result = commander(workspace, server).run("alarm_examples", given(use_case=name, alarm=alarm, note=note))
+    if as_json:
+        show_json(result)
+        return
+    if not result["examples"]:
+        say("This alarm names no requests.")
+    for one in result["examples"]:
+        say(f"{one['inference']}  {one.get('gone', '')}", style="bold")
+        for side in ("request", "reply"):
+            if side in one:
+                say(f"  {side:<8} {one[side]}")
+
+
 def _handled(command: str, arguments: dict[str, Any], workspace: Any, server: str, as_json: bool) -> None:
     result = commander(workspace, server).run(command, arguments)
     if as_json:

@@ -9,6 +9,7 @@ import typer
 from pilotage import __version__
 from pilotage.cli import (
     alarms,
+    backup,
     cases,
     data,
     demo,
@@ -22,6 +23,7 @@ from pilotage.cli import (
     policy,
     portfolio,
     probes,
+    recheck,
     rehearse,
     report,
     serve,
@@ -74,6 +76,7 @@ for command in (
     portfolio.portfolio,
     measure.evaluate,
     rehearse.rehearse,
+    recheck.recheck,
     report.report,
     way.promote,
     way.approve,
@@ -83,6 +86,7 @@ for command in (
     way.rollback,
     way.retire,
     events.events,
+    backup.backup,
     demo.demo,
 ):
     app.command()(command)

@@ -85,12 +85,38 @@ def _one(one: dict[str, Any]) -> None:
             say(f"  {'':<10} {told['reason']}")
     for number, budget in enumerate(one["budget"]):
         say(f"  {'' if number else 'budget':<10} {money(budget, one['currency'])}")
+    for number, line in enumerate(_money(one["money"]) if one["money"] else ()):
+        say(f"  {'' if number else 'money':<10} {line}")
     for alarm in one["alarms"]:
         say(f"  {'alarm':<10} {alarm['what']} {alarm['says']} ({alarm['state']}, {alarm['id'][:12]})", style="red")
         if alarm["did"]:
             say(f"  {'':<10} {alarm['did']}")
     if one["gate"]:
         show_gate(one["gate"])
+
+
+def _money(found: dict[str, Any]) -> list[str]:
+    """Return what it comes to, what a goal costs, and what was projected, a line each."""
+    currency, lines = found["currency"], []
+    for one in found["forecasts"]:
+        if one["value"] is not None:
+            span = f"{one['low']:,.2f} to {one['high']:,.2f}"
+            lines.append(f"{one['period']} comes to {one['value']:,.2f} {currency} ({span}) of {one['cap']:,.2f}")
+    week = found["days"][-7:]
+    for goal in week[-1]["reached"] if week else ():
+        reached, spent = sum(day["reached"][goal] for day in week), sum(day["spent"] for day in week)
+        if reached:
+            lines.append(f"{spent / reached:,.4g} {currency} for each {goal}, over the last {len(week)} days")
+    beside = found["projected"]
+    for per, words in (("a_request", "a request"), ("a_month", "a month")):
+        if beside and beside[per]:
+            two = beside[per]
+            error = f" ({two['error']:+.0%})" if two["error"] is not None else ""
+            lines.append(
+                f"{words} costs {two['actual']:,.4g} {currency}, projected {two['projected']:,.4g}"
+                f" ({two['low']:,.4g} to {two['high']:,.4g}){error}"
+            )
+    return lines
 
 
 def _rolling(one: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from pilotage.clock import SECOND
 from pilotage.counting.sealed import recount
 from pilotage.errors import Conflict, Tampered, WorkspaceUnusable
 
@@ -78,6 +79,7 @@ class Ingest:
         self._observer, self._sources, self._clock = observer, sources, clock
         self._segments: dict[str, Segment] = {}
         self._caught_up = time.monotonic()
+        self._read_at: int | None = None
         with store.read() as tx:
             finished = tx.progress.finished()
         for segment in finished:
@@ -87,6 +89,14 @@ class Ingest:
     def lag(self) -> int:
         """Return microseconds of real time since a turn began that then read everything there was."""
         return int((time.monotonic() - self._caught_up) * 1e6)
+
+    def sealed_until(self) -> int | None:
+        """Return the clock's time up to which everything that was read is sealed; None before all was read once."""
+        if self._read_at is None:
+            return None
+        # The first that waits of each segment is its oldest, but for those of other threads of the same process.
+        waiting = [event.at for segment in list(self._segments.values()) for _, event in segment.pending[:1]]
+        return min([self._read_at, *waiting]) - SECOND
 
     def turn(self) -> int:
         """Read what is new and count it; return how many events that was."""
@@ -113,7 +123,7 @@ class Ingest:
             segment.read, segment.ended = end, ended
         if everything:
             self._observer.caught_up(began_at, began)
-            self._caught_up = began
+            self._caught_up, self._read_at = began, began_at
         return count
 
     def seal_due(self, *, everything: bool = False) -> None:

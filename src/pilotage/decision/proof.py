@@ -76,6 +76,8 @@ def _metric(
         opens_with = f"It is told as soon as {spec.unit}s have an outcome."
         return CriterionResult(name=name, verdict=verdict, says=says, opens_with=opens_with)
     says = f"{difference_text(name, metric, reading, currency_of(spec))} at {units_text(reading.units, spec)}."
+    if verdict is Verdict.PASS and not reading.proved:
+        says = f"{says} It is not shown worse than its margin, and no step of the ramp demands more."
     opens_with = ""
     if verdict is Verdict.INCONCLUSIVE:
         opens_with = f"{not_yet(spec, name, metric, reading)}."

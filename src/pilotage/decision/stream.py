@@ -41,7 +41,10 @@ _TOLD_SCALE = 0.25
 
 
 class Question(NamedTuple):
-    """What a stream asks of a metric: how its values are gathered, whether a lower one is worse, what difference matters."""
+    """What a stream asks of a metric: how its values are gathered, whether a lower one is worse, what difference matters.
+
+    `limit` is how sure the limit of its level is, two-sided.
+    """
 
     metric: str
     method: Method
@@ -50,6 +53,7 @@ class Question(NamedTuple):
     told: bool = False
     holdback: bool = False
     allowed: float = 0.0
+    limit: float = LIMIT
 
     @property
     def sign(self) -> int:
@@ -102,9 +106,9 @@ def questions(name: str, metric: Goal | Guardrail, *, holdback: bool) -> list[tu
 def reference(asked: Question, learned: Arm) -> float:
     """Return the limit of the learned level on the side where it would be worse."""
     if isinstance(asked.method, Rate):
-        known = interval.wilson(round(learned.mean * learned.n), learned.n, LIMIT)
+        known = interval.wilson(round(learned.mean * learned.n), learned.n, asked.limit)
         return known.low if asked.falls else known.high
-    reach = normal_quantile(0.5 + LIMIT / 2) * math.sqrt(max(learned.error, 0.0))
+    reach = normal_quantile(0.5 + asked.limit / 2) * math.sqrt(max(learned.error, 0.0))
     return learned.mean + asked.sign * reach
 
 

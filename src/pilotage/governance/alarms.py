@@ -127,7 +127,7 @@ def resend(context: Context, actor: Actor, arguments: Resend) -> dict[str, Any]:
 def _handled(context: Context, actor: Actor, arguments: Handle, state: Any) -> dict[str, Any]:
     now = context.clock.now()
     with context.store.write() as tx:
-        alarm = _named(tx, arguments)
+        alarm = named(tx, arguments)
         if not alarm.open:
             raise Refused(f"alarm {alarm.id[:12]} is resolved already")
         if alarm.state == state:
@@ -142,7 +142,8 @@ def _handled(context: Context, actor: Actor, arguments: Handle, state: Any) -> d
     return {"id": after.id, "use_case": after.use_case, "state": after.state, "ledger": entry}
 
 
-def _named(tx: Transaction, arguments: Handle) -> Alarm:
+def named(tx: Transaction, arguments: Handle) -> Alarm:
+    """Return the alarm of which an id, or its beginning, is given; raise NotFound or Refused."""
     wanted = arguments.alarm
     standing.standing(tx, arguments.use_case)
     found = [alarm for alarm in tx.alarms.of(arguments.use_case) if alarm.id.startswith(wanted)]

@@ -11,6 +11,7 @@ from pilotage import access
 from pilotage.access import Role
 from pilotage.errors import Denied, Refused, WrongCall
 from pilotage.governance import ledger, serving_row, standing
+from pilotage.governance.alarms import Handle, named
 from pilotage.governance.context import Text, moment
 from pilotage.store.base import Erasure
 
@@ -76,6 +77,20 @@ def data_erase(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any
             if any(counts.values()):
                 erased[name] = counts
     return {"erased": erased, "ledger": seq}
+
+
+def alarm_examples(context: Context, actor: Actor, arguments: Handle) -> dict[str, Any]:
+    """Give out the texts of an alarm's examples, as far as they are kept. On record before anything is shown."""
+    with context.store.write() as tx:
+        alarm = named(tx, arguments)
+        ids = [str(one) for one in alarm.detail.get("examples", ())]
+        detail = {"alarm": alarm.id, "rows": len(ids), "reason": arguments.note}
+        ledger.append(
+            tx, at=moment(context, tx), actor=actor.id, action="alarm_examples", use_case=alarm.use_case, detail=detail
+        )
+    with _holdings(context) as holdings:
+        found = holdings.texts(alarm.use_case, ids)
+    return {"id": alarm.id, "use_case": alarm.use_case, "examples": found}
 
 
 def _found(context: Context, holdings: Holdings, name: str, unit: str) -> dict[str, int]:

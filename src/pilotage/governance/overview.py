@@ -12,7 +12,7 @@ from pilotage.governance import budgets, standing
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
-from pilotage.governance.watching import watch_of
+from pilotage.governance.watching import money_of, watch_of
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
@@ -64,6 +64,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "currency": spec.budget.currency if spec.budget else "EUR",
         "budget": budgets.stand(tx, status.use_case, budgets.of_use_case(spec), now),
         "alarms": [msgspec.structs.asdict(alarm) for alarm in tx.alarms.of(status.use_case, open_only=True)],
+        "money": money_of(tx, status.use_case),
         "watch": watch_of(tx, status, spec),
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
         "version": status.version,

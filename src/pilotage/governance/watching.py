@@ -24,7 +24,15 @@ def watch_of(tx: Transaction, status: UseCaseStatus, spec: UseCase) -> dict[str,
     kept = tx.batches.kept(identity_of(spec, status)) if status.live else None
     if kept is None:
         return None
+    drift = tx.batches.kept(f"{identity_of(spec, status)}-drift")
     found: dict[str, Any] = msgspec.json.decode(kept[2])
+    return {**found, "drift": msgspec.json.decode(drift[2]) if drift else None}
+
+
+def money_of(tx: Transaction, use_case: str) -> dict[str, Any] | None:
+    """Return what it costs and comes to, as of the newest hour; None before the first one."""
+    kept = tx.batches.kept(f"watch-{use_case}-money")
+    found: dict[str, Any] | None = msgspec.json.decode(kept[2]) if kept else None
     return found
 
 

@@ -35,11 +35,12 @@ def shown_of(setting: Setting, watching: Watching) -> dict[str, object]:
     return {
         "at": watching.at,
         "ticks": watching.seq,
-        "streams": [msgspec.to_builtins(one) for one in _streams(setting, watching)],
+        "streams": [msgspec.to_builtins(one) for one in streams_of(setting, watching)],
     }
 
 
-def _streams(setting: Setting, watching: Watching) -> list[Shown]:
+def streams_of(setting: Setting, watching: Watching) -> list[Shown]:
+    """Return every stream as it stands."""
     found = []
     for name, asked in setting.asked.items():
         stream = watching.streams.get(name)

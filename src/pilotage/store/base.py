@@ -458,6 +458,9 @@ class Holdings(Protocol):
     def export(self, use_case: str, unit: str) -> dict[str, list[dict[str, Any]]]:
         """Return all of it, by kind; what is retained of texts in the clear."""
 
+    def texts(self, use_case: str, inferences: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the texts of these inferences in the clear, or why there is none."""
+
     def spent(self, since: int, until: int) -> dict[str, int]:
         """Return what each use case cost from `since` until before `until`, in millionths of its currency."""
 

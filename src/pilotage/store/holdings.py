@@ -9,7 +9,7 @@ from pilotage.records import Text
 from pilotage.store.texts import Texts, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pilotage.store.base import Erasure, Events, Store
 
@@ -38,6 +38,15 @@ class Holdings:
         found = {table: self._rows(table, use_case, unit) for table in _WHOSE if table != "texts"}
         found["texts"] = [self._text(row) for row in self._rows("texts", use_case, unit)]
         return found
+
+    def texts(self, use_case: str, inferences: Sequence[str]) -> list[dict[str, Any]]:
+        found = self._events.query(
+            'SELECT * FROM texts WHERE use_case = $1 AND id IN (SELECT unnest($2)) ORDER BY "at"',
+            (use_case, list(inferences)),
+        )
+        told = [self._text(row) for row in found]
+        kept = {one["inference"] for one in told}
+        return told + [{"inference": one, "gone": "no text of it is kept"} for one in inferences if one not in kept]
 
     def spent(self, since: int, until: int) -> dict[str, int]:
         rows = self._events.query(
