@@ -196,6 +196,7 @@ class _Answers:
                     "at",
                     "actor",
                     "baseline",
+                    "origin",
                 )
             }
         return found
