@@ -68,6 +68,7 @@ class Desk:
     def apply(self, candidate: str, cases: list[dict[str, Any]] | None = None, more: str = "", **files: str) -> str:
         head = FILE.format(candidate=candidate).replace("[evaluation]", f"{more}\n[evaluation]")
         passes = f'filters = ["{files["filters"]}"]\n' if "filters" in files else ""
+        passes += files.get("priced", "") + "\n"
         named = {}
         if "probes" in files:
             head += 'probes = ["probes/*.jsonl"]\n'

@@ -129,7 +129,7 @@ def test_a_good_candidate_gets_evidence_that_its_gate_reads(desk: Desk) -> None:
 
     evidence = desk.evidence()
     # Cases of kind privacy are for the suite of that name.
-    assert set(evidence) == {"quality", "quality_difference", "latency", "cost"}
+    assert set(evidence) == {"quality", "quality_difference", "latency", "cost", "cost_a_goal"}
     assert {one["release"] for one in evidence.values()} == {release}
     assert all(one["counts"] for one in evidence.values())
     assert evidence["quality"]["value"] == 1.0
@@ -137,7 +137,7 @@ def test_a_good_candidate_gets_evidence_that_its_gate_reads(desk: Desk) -> None:
     assert evidence["quality_difference"]["baseline"].startswith("desk/search@")
     assert evidence["cost"]["value"] > 0
     assert (result["asked"], result["unscored"]) == (160, 0)
-    assert [entry["action"] for entry in desk("ledger", {})["entries"]].count("evidence") == 4
+    assert [entry["action"] for entry in desk("ledger", {})["entries"]].count("evidence") == 5
     assert desk.evaluate()["asked"] == 0
 
 

@@ -103,7 +103,7 @@ def test_the_better_candidate_is_seen_as_better_and_everything_is_recorded(gatew
     seen: list[tuple[str, int, int]] = []
     result = run(desk, gateway, progress=lambda what, done, of: seen.append((what, done, of)))
 
-    assert set(desk.evidence) == {"quality", "quality_difference", "latency", "cost"}
+    assert set(desk.evidence) == {"quality", "quality_difference", "latency", "cost", "cost_a_goal"}
     assert result["not_measured"] == {}
     assert result["evidence"] == [f"evidence-{one['measure']}" for one in result["measures"]]
     assert {one["release"] for one in desk.evidence.values()} == {GOOD}

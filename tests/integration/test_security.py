@@ -104,3 +104,16 @@ def test_probes_of_the_teams_own_are_added(desk: Desk) -> None:
     found = attack(desk, probes=own)
     assert {"mine", "named", "own"} <= {one["probe"] for one in found["findings"]}
     assert "a code of the prompt (kes...)" in next(one["why"] for one in found["findings"] if one["probe"] == "own")
+
+
+def test_money_ends_before_it_is_passed(desk: Desk) -> None:
+    desk.apply("safe")
+    with pytest.raises(NotMeasured, match="has no price"):
+        attack(desk, max_cost=0.01)
+    desk.apply("safe", priced="parameters = { max_tokens = 50 }\nprice = { input = 1000, output = 1000 }")
+    with pytest.raises(NotMeasured, match="questions were not asked") as caught:
+        attack(desk, max_cost=40.0)
+    assert "nothing was recorded" in caught.value.message
+    first = attack(desk)["spent"]
+    assert first > 0
+    assert attack(desk)["spent"] == 0  # all of it is kept

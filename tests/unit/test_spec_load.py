@@ -308,6 +308,25 @@ def test_rivals_go_beside_a_candidate() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("qualty", "quality"),
+        ("replay_error", "replay_errors"),
+        ("scalabilty", "scalability"),
+        ("cost_per_goal", "cost_a_goal"),
+    ],
+)
+def test_a_slip_of_the_pen_in_a_gate(name: str, meant: str) -> None:
+    (fault,) = faults(TEN_LINES + f"[gates.staging]\n{name} = {{ at_most = 0.1 }}\n")
+    assert fault.endswith(f"gates.staging.{name} is no measure that is recorded; did you mean '{meant}'?")
+
+
+def test_a_gate_may_wait_for_evidence_of_ones_own() -> None:
+    text = TEN_LINES + "[gates.staging]\ntone = { at_least = 0.9 }\nbias_age = { at_most = 0.1 }\n"
+    assert sorted(load(folder(text)).gates.staging) == ["bias_age", "tone"]
+
+
 def test_what_is_to_be_proven_says_what_matters() -> None:
     text = TWO_CANDIDATES.replace("RIVALS", "[]") + "[goals.resolved]\ntoday = 0.5\n"
     (fault,) = faults(text)

@@ -318,7 +318,7 @@ def test_who_is_held_back_is_the_other_side() -> None:
 def test_the_two_lines_are_as_far_apart_as_the_file_says() -> None:
     one = setting(file(false_alarms="10d", false_actions="100d", tick="60s"), holdback=False)
     assert one.act - one.warn == pytest.approx(math.log(10))
-    assert one.warn == pytest.approx(math.log(10 * 1440 * len(one.asked) / 0.75))
+    assert one.warn == pytest.approx(math.log(10 * 1440 * len(one.asked) / 0.8))
 
 
 @pytest.mark.parametrize(

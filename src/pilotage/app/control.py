@@ -23,6 +23,7 @@ import uvicorn
 
 from pilotage import settings
 from pilotage.app.bounded import BoundedHttp
+from pilotage.app.checks import Checks
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.app.loop import TURN_SECONDS, Engine, Loop, Losing
@@ -125,6 +126,7 @@ async def serve(
             losing=Losing(losses, watch),
             notices=Notices(context, mandate, post),
             texts=texts,
+            checks=Checks(context, workspace.path),
             settle=lambda: settle(store, events, spool, holders, losses.by_worker()),
         )
         visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)

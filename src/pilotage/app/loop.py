@@ -17,6 +17,7 @@ from pilotage.governance.retention import expire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pilotage.app.checks import Checks
     from pilotage.app.seal import Seal
     from pilotage.counting.ingest import Ingest
     from pilotage.counting.losses import LossWatch
@@ -43,6 +44,7 @@ WORK = (
     "sealing",
     "drift",
     "money",
+    "checks",
     "texts",
     "budgets",
 )
@@ -82,12 +84,13 @@ class Loop:
         losing: Losing,
         notices: Notices,
         texts: Texts,
+        checks: Checks,
         settle: Callable[[], int],
     ) -> None:
         self._context, self._mandate, self._begin = context, mandate, begin
         self._seal, self._losing, self._texts = seal, losing, texts
         self._notices = notices
-        self._settle = settle
+        self._settle, self._checks = settle, checks
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
@@ -107,6 +110,7 @@ class Loop:
         await renewing
         if self._upkeep is not None:
             await self._upkeep
+        await self._checks.end()
         if self._engine is not None and self._mandate.held:
             await self._attempt("events", self._engine.ingest.turn)
             await self._attempt("sealing", self._engine.ingest.seal_due, everything=True)
@@ -169,6 +173,7 @@ class Loop:
         await self._attempt("sealing", engine.ingest.seal_due)
         await self._attempt("drift", engine.drifts.turn)
         await self._attempt("money", engine.money.turn)
+        await self._checks.turn()
         await self._attempt("notices", self._notices.turn)
         await self._attempt("budgets", self._look_after_budgets)
         now = self._context.clock.now()

@@ -115,7 +115,7 @@ def evaluate(
 
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
-            probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
+            max_cost=max_cost, dry_run=dry_run, probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
             log=log,
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)

@@ -34,6 +34,8 @@ class Wanted:
     repeats: int = 3
     concurrency: int = 8
     max_cases: int | None = None
+    max_cost: float | None = None
+    dry_run: bool = False
     probes: tuple[Path, ...] = ()
     sarif: Path | None = None
     log: Path | None = None
@@ -47,8 +49,16 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
 
     where = commander(workspace, server)
     chosen = SUITES if suite == "all" else (suite,)
+    if wanted.dry_run and suite in ("bias", "all"):
+        raise WrongCall(
+            f"--dry-run does not count what --suite {suite} asks",
+            hint="--max-cost caps it; without --suite, or with security or privacy, --dry-run says what it takes",
+        )
     ready = {one: _PREPARED[one](wanted) for one in chosen}
+    if wanted.dry_run:
+        return
     results: dict[str, dict[str, Any]] = {}
+    left = wanted.max_cost
     with ExitStack() as stack:
         own = Path(stack.enter_context(TemporaryDirectory(prefix="pilotage-log-"))) / "serve.log"
         gateway, key = stack.enter_context(serving(where, own if "privacy" in chosen else None))
@@ -57,7 +67,10 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
             ready["privacy"] = partial(ready["privacy"], workspace=where.workspace, logs=logs)
         for one in chosen:
             with progress() as told:
-                results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told)))
+                # One cap is over all suites of a run.
+                cap = None if left is None else max(0.0, left)
+                results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told, max_cost=cap)))
+            left = None if left is None else left - results[one]["spent"]
             if not as_json:
                 findings.show(one, results[one])
     if wanted.sarif is not None and "security" in results:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pilotage.status import UseCaseStatus
 
 HOUR = 3_600 * MILLION
-DRIFT_PART = 0.25
-"""What drift gets of the promise about false alarms; the metrics have the rest."""
+DRIFT_PART, MODEL_PART = 0.2, 0.05
+"""What drift and rechecks of the model get of the promise about false alarms; the metrics have the rest."""
 _DOUBTFUL = math.log(20)
 """From here on a stop of the reports, and not the metric, is what has changed."""
 
@@ -77,8 +77,9 @@ def setting(spec: UseCase, *, holdback: bool) -> Setting:
         for stream, question in questions(name, metric, holdback=holdback)
     }
     watch = spec.watch
-    # What is asked and answered has a part of its own in the promise (`decision.drift`).
-    many = max(1, len(asked)) / (watch.tick * (1.0 if watch.drift == "off" else 1 - DRIFT_PART))
+    # What is asked and answered, and the model, have parts of their own in the promise (`decision.drift`, `decision.rounds`).
+    part = 1.0 - (DRIFT_PART if watch.drift != "off" else 0.0) - (MODEL_PART if watch.recheck else 0.0)
+    many = max(1, len(asked)) / (watch.tick * part)
     share = 1 - watch.holdback / 100
     return Setting(asked, watch, share, math.log(watch.false_alarms * many), math.log(watch.false_actions * many))
 
@@ -182,7 +183,9 @@ def held_back(status: UseCaseStatus, spec: UseCase) -> int:
 def identity_of(spec: UseCase, status: UseCaseStatus) -> str:
     """Return what a live release's watch is kept as. Other metrics or another clock make another watch, which learns anew."""
     asks = spec.model_dump(
-        mode="json", include={"goals", "guardrails", "unit", "watch"}, exclude={"watch": {"notify", "drift"}}
+        mode="json",
+        include={"goals", "guardrails", "unit", "watch"},
+        exclude={"watch": {"notify", "drift", "recheck", "reevaluate"}},
     )
     digest = hashlib.sha256(json.dumps(asks, sort_keys=True).encode()).hexdigest()[:12]
     return f"watch-{spec.name}-{status.live_since}-{digest}"

@@ -17,8 +17,21 @@ if TYPE_CHECKING:
 _RATES = (
     "quality", "security", "security_garak", "security_promptfoo", "over_refusal", "privacy", "privacy_at_rest",
     "redaction_recall", "redaction_recall_all", "redaction_precision", "replay_errors",
+    "day_errors", "fault_failures", "shadow_errors",
 )  # fmt: skip
-_SECONDS = ("latency", "replay_latency")
+_SECONDS = ("latency", "replay_latency", "day_latency", "fault_recovery", "shadow_latency", "shadow_slower")
+_MONEY = {
+    "cost": "a request",
+    "shadow_cost": "a request",
+    "cost_a_goal": "a goal reached",
+    "net_value_a_month": "a month",
+}
+_UNITS = {"break_even_units_a_day": " units a day", "scalability": " times the peak"}
+
+
+def is_rate(measure: str) -> bool:
+    """Return whether a measure is a share, or a difference of two shares."""
+    return _unit(measure) in (" %", " points")
 
 
 def measured_text(measure: str, value: float, currency: str) -> str:
@@ -35,16 +48,25 @@ def evidence_text(found: Evidence, currency: str) -> str:
 
 def _measured(measure: str, value: float, currency: str, *, like: float | None = None) -> tuple[str, str]:
     """Return (number, unit); seconds are told as milliseconds where `like` (the value itself unless given) is small."""
-    if measure in _RATES:
-        return _number(value * 100), " %"
-    if measure == "quality_difference" or measure.partition("_")[0] == "bias":
-        return _number(value * 100), " points"
-    if measure == "cost":
-        return f"{value:.6f}".rstrip("0").rstrip("."), f" {currency} a request"
+    if is_rate(measure):
+        return _number(value * 100), _unit(measure)
+    if measure in _MONEY:
+        large = abs(value if like is None else like) >= 100
+        number = f"{value:,.0f}" if large else f"{value:.6f}".rstrip("0").rstrip(".")
+        return number, f" {currency} {_MONEY[measure]}"
     if measure in _SECONDS:
         small = (value if like is None else like) < 1
         return _number(value * 1000 if small else value), " ms" if small else " s"
-    return f"{value:.4g}", ""
+    return f"{value:.4g}", _unit(measure)
+
+
+def _unit(measure: str) -> str:
+    """Return what is written behind a measure's number, where that does not depend on its size."""
+    if measure in _RATES:
+        return " %"
+    if measure in ("quality_difference", "shadow_refusals") or measure.partition("_")[0] == "bias":
+        return " points"
+    return _UNITS.get(measure, "")
 
 
 def share_text(millionths: int) -> str:

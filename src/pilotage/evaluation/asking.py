@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
 
 from pilotage.errors import Denied, NotFound
-from pilotage.evaluation.client import SHORT, TURNED_AWAY, GatewayClient, seconds, tasks
-from pilotage.evaluation.keeper import Keeper
+from pilotage.evaluation.client import SHORT, TURNED_AWAY, GatewayClient, seconds
+from pilotage.evaluation.collection import Collection, must_be_whole
 from pilotage.evaluation.pace import Pace
+from pilotage.evaluation.purse import FREE, Money, Purse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from pilotage.evaluation.plan import Command
 
@@ -44,6 +46,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     refused: str = ""
     finish_reason: str = ""
+    input_tokens: int | None = None
     output_tokens: int | None = None
 
 
@@ -85,6 +88,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
@@ -106,11 +110,14 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
 class Asker(GatewayClient):
-    """Sends whole chat bodies, pinned to a release, and reads tool calls out of the answers: at most so many at once."""
+    """Sends whole chat bodies, pinned to a release, and reads tool calls out of the answers: at most so many at once, for no more
+    than the money there is (`send` raises Spent).
+    """
 
-    def __init__(self, gateway: str, key: str, concurrency: int) -> None:
+    def __init__(self, gateway: str, key: str, concurrency: int, money: Money | None = None) -> None:
         super().__init__(gateway, key, source="evaluation")
         self._pace = Pace(concurrency)
+        self.purse, self._tariffs = money or (Purse(), {})
 
     async def raw(self, data: bytes) -> None:
         """Send bytes as they are, such as a body that is no JSON, and do not mind what comes back."""
@@ -128,6 +135,12 @@ class Asker(GatewayClient):
     async def _once(self, release: str, body: dict[str, Any], headers: dict[str, str] | None) -> tuple[Said, float]:
         """Return what came back, and for how many seconds it wants to be left alone."""
         data = msgspec.json.encode({**body, "model": release})
+        with self.purse.paying(self._tariffs.get(release, FREE), len(data)) as bill:
+            said, wait = await self._posted(release, data, headers)
+            bill.tokens = (0, 0) if said.status not in (0, 200) else (said.input_tokens, said.output_tokens)
+        return said, wait
+
+    async def _posted(self, release: str, data: bytes, headers: dict[str, str] | None) -> tuple[Said, float]:
         began = time.perf_counter()
         try:
             async with self._session.post(
@@ -151,38 +164,28 @@ class Asker(GatewayClient):
         return _read(raw, latency), 0.0
 
 
-class Panel:
+class Panel(Collection[Said]):
     """The answers of one release to requests, by `Ask.key`. An answer that is there is not asked for again."""
 
     def __init__(self, command: Command, use_case: str, release: str) -> None:
+        super().__init__(command, use_case, release, Said, "probes")
         self.release = release
-        self.said: dict[str, Said] = {}
-        self.kept = 0
-        run = hashlib.sha256(f"probes, version 1\0{release}".encode()).hexdigest()
-        self._keeper = Keeper(command, use_case, run)
+
+    @property
+    def said(self) -> dict[str, Said]:
+        return self.found
 
     async def collect(
         self, client: Asker, asks: Sequence[Ask], concurrency: int, progress: Callable[[int, int], None]
     ) -> None:
-        """Fill `said` for all requests. When cancelled, what has come in is kept before the cancellation goes on."""
+        """Fill `said` for all requests; raise NotMeasured where the client's money does not suffice."""
         wanted = {ask.key: ask for ask in asks}
-        stored = await self._keeper.kept()
-        self.said = {key: msgspec.convert(stored[key], Said) for key in wanted if key in stored}
-        self.kept = len(self.said)
-        progress(self.kept, len(wanted))
-        todo = iter([(key, ask) for key, ask in wanted.items() if key not in self.said])
-
-        async def work(todo: Iterator[tuple[str, Ask]]) -> None:
-            for key, ask in todo:
-                said = await client.send(self.release, ask.body)
-                self.said[key] = said
-                if not said.error:
-                    self._keeper.put(key, msgspec.to_builtins(said))
-                progress(len(self.said), len(wanted))
-
-        async with self._keeper, tasks() as group:
-            for _ in range(min(concurrency, len(wanted) - self.kept)):
-                group.create_task(work(todo))
+        await self.recall(wanted)
+        todo = {
+            key: partial(client.send, self.release, ask.body) for key, ask in wanted.items() if key not in self.found
+        }
+        await self.fill(todo, concurrency, progress)
+        must_be_whole([self], client.purse)
 
 
 def _no_room(answer: tuple[Said, float]) -> float | None:
@@ -214,6 +217,7 @@ def _read(raw: bytes, latency: float) -> Said:
         calls=calls,
         refused=refused,
         finish_reason=reason,
+        input_tokens=completion.usage.prompt_tokens if completion.usage else None,
         output_tokens=completion.usage.completion_tokens if completion.usage else None,
     )
 

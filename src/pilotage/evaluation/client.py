@@ -117,6 +117,17 @@ class GatewayClient:
                 hint="look at what `pilotage serve` prints",
             )
 
+    async def complete(
+        self, release: str, messages: Sequence[dict[str, Any]], more: Mapping[str, Any]
+    ) -> tuple[int, bytes]:
+        """Return (status, body) of one request with more fields; the status is 0 where no answer came."""
+        body = msgspec.json.encode({**more, "model": release, "messages": messages})
+        try:
+            async with self._session.post(f"{self.gateway}/v1/chat/completions", data=body) as response:
+                return response.status, await response.read()
+        except (TimeoutError, aiohttp.ClientError) as fault:
+            return 0, f"no answer: {type(fault).__name__}".encode()
+
     async def ask(self, release: str, messages: Sequence[dict[str, Any]]) -> Reply:
         """Return the reply to one request, a failed one as a Reply with an error.
 

@@ -75,14 +75,16 @@ async def call(command: Command, name: str, arguments: dict[str, Any]) -> dict[s
     return await asyncio.to_thread(command, name, arguments)
 
 
-async def fetch_plan(command: Command, use_case: str, variant: str = "", against: str = "") -> Plan:
-    """Return the plan for one of the candidates, the first unless a variant is named.
+async def fetch_plan(command: Command, use_case: str, variant: str = "", against: str = "", *, live: str = "") -> Plan:
+    """Return the plan for one of the candidates, the first unless a variant is named; or for what is `live`.
 
     Raise NotMeasured where there is no candidate to measure.
     """
     named = {"variant": variant, "against": against}
     wanted = {"use_case": use_case, **{name: value for name, value in named.items() if value}}
     plan = msgspec.convert(await call(command, "evaluation_plan", wanted), Plan)
+    if live:
+        return msgspec.structs.replace(plan, candidate=live, baseline="")
     if not plan.candidate:
         raise NotMeasured(
             f"{use_case} has no candidate to measure",

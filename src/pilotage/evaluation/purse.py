@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from pilotage.errors import NotMeasured
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pilotage.evaluation.plan import Plan
 
 _MILLION = 1_000_000
@@ -40,8 +43,18 @@ class Tariff(msgspec.Struct, frozen=True):
         return ((tokens_in or 0) * self.price[0] + (tokens_out or 0) * self.price[1]) / _MILLION
 
 
+FREE = Tariff(None, None)
+
+
 class Spent(Exception):
     """The next request could pass the cap."""
+
+
+class Bill:
+    """What a request took: tokens (in, out), None where nobody says."""
+
+    def __init__(self) -> None:
+        self.tokens: tuple[int | None, int | None] = (None, None)
 
 
 class Purse:
@@ -52,18 +65,33 @@ class Purse:
         self.spent = 0.0
         self._reserved = 0.0
 
-    def reserve(self, tariff: Tariff, asked: int) -> float:
-        """Put the most that a request can cost aside; raise Spent where that could pass the cap."""
+    @contextmanager
+    def paying(self, tariff: Tariff, asked: int) -> Iterator[Bill]:
+        """Put the most that a request of so many bytes can cost aside, and pay what its bill says afterwards.
+
+        Raise Spent where that could pass the cap. All of what was put aside is paid where nobody says what it was.
+        """
         most = tariff.most(asked)
         if self.cap is not None and self.spent + self._reserved + most > self.cap:
             raise Spent
         self._reserved += most
-        return most
+        bill = Bill()
+        try:
+            yield bill
+        finally:
+            self._reserved = max(0.0, self._reserved - most)
+            tokens_in, tokens_out = bill.tokens
+            self.spent += most if tokens_out is None else tariff.cost(tokens_in, tokens_out)
 
-    def settle(self, reserved: float, cost: float | None) -> None:
-        """Pay what a request has cost; all of what was put aside where nobody says (None)."""
-        self._reserved = max(0.0, self._reserved - reserved)
-        self.spent += reserved if cost is None else cost
+
+Money = tuple[Purse, dict[str, Tariff]]
+"""What may be spent, and what the releases that are asked cost."""
+
+
+def money_of(plan: Plan, cap: float | None, *releases: str) -> Money:
+    """Return the money of one run; raise NotMeasured where a cap could not hold."""
+    tariffs = {one: tariff_of(plan, one, capped=cap is not None) for one in releases if one}
+    return Purse(cap, plan.currency), tariffs
 
 
 def tariff_of(plan: Plan, release: str, *, capped: bool) -> Tariff:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.answers import Answers
 from pilotage.evaluation.client import GatewayClient
+from pilotage.evaluation.collection import must_be_whole
 from pilotage.evaluation.dataset import answer_key
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import (
@@ -24,6 +25,7 @@ from pilotage.evaluation.plan import Cases, Command, Plan, fetch_cases, fetch_pl
 from pilotage.evaluation.purse import Purse, tariff_of
 from pilotage.evaluation.results import result_of
 from pilotage.evaluation.scorers import score_case
+from pilotage.evaluation.value import worths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,10 +69,10 @@ async def evaluate(
         await answers.collect(client, cases.taken, pace, partial(told, "candidate"), purse)
         if before is not None:
             await before.collect(client, cases.taken, pace, partial(told, "baseline"), purse)
-    _must_be_whole(sides, purse)
+    must_be_whole(sides.sides, purse)
     judged = await _judge(cases.taken, answers, before)
     baseline = before.release if before is not None else ""
-    measures, missing = _measure(plan, baseline, judged, answers, concurrency)
+    measures, missing = _measure(plan, judged, answers, before, concurrency)
     now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter, now.cases) != (plan.candidate, plan.charter, plan.cases):
         raise Conflict(
@@ -152,18 +154,6 @@ async def _prepared(
     return Sides(plan, cases, answers, before)
 
 
-def _must_be_whole(sides: Sides, purse: Purse) -> None:
-    """Raise NotMeasured where the money ended before the questions: part of the cases is another data set."""
-    unpaid = sum(side.unpaid for side in sides.sides)
-    if unpaid:
-        asked = sum(len(side.replies) - side.kept for side in sides.sides)
-        raise NotMeasured(
-            f"{unpaid} questions were not asked: the next might have passed {purse.cap:g} {purse.currency}"
-            f" ({asked} asked for {purse.spent:.4g} {purse.currency}); nothing was recorded",
-            hint="run it again with more --max-cost, or fewer --max-cases: what was answered is kept and costs nothing",
-        )
-
-
 async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None) -> list[Judged]:
     async def score(case: Case, by: Answers) -> Score | None:
         return await score_case(case, by.replies[answer_key(case)], by.release)
@@ -180,15 +170,16 @@ async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None
 
 
 def _measure(
-    plan: Plan, baseline: str, judged: Sequence[Judged], answers: Answers, concurrency: int
+    plan: Plan, judged: Sequence[Judged], answers: Answers, before: Answers | None, concurrency: int
 ) -> tuple[list[Measure], dict[str, str]]:
     """Return what was measured, and why the rest was not; raise NotMeasured where no reply could be scored."""
-    replies = list(answers.replies.values())
+    replies, price = list(answers.replies.values()), plan.price(plan.candidate)
+    baseline = before.release if before is not None else ""
     wanted: dict[str, Callable[[], Measure]] = {"quality": partial(quality, judged)}
     if baseline:
         wanted["quality_difference"] = partial(quality_difference, judged, baseline)
     wanted["latency"] = partial(latency, replies, concurrency)
-    wanted["cost"] = partial(cost, replies, plan.price(plan.candidate), plan.currency, plan.spec.get("traffic"))
+    wanted["cost"] = partial(cost, replies, price, plan.currency, plan.spec.get("traffic"))
     measures, missing = [], {}
     for name, measure in wanted.items():
         try:
@@ -197,6 +188,10 @@ def _measure(
             missing[name] = fault.message
     if "quality" in missing:
         raise NotMeasured(f"{plan.candidate} could not be measured: {missing['quality']}", hint="nothing was recorded")
+    if price is not None:
+        earlier = [before.replies.get(answer_key(one.case)) for one in judged] if before is not None else []
+        more, why_not = worths(plan, judged, price, earlier)
+        measures, missing = [*measures, *more], missing | why_not
     return measures, missing
 
 
@@ -214,6 +209,14 @@ def _summary(plan: Plan, baseline: str, measures: Sequence[Measure], missing: di
     if month := by_name["cost"].detail.get("a_month") if "cost" in by_name else None:
         value, low, high = month["1x"]
         parts.append(f"a month at the declared traffic costs {value:,.2f} {plan.currency} ({low:,.2f} to {high:,.2f})")
+    for name, says in (("cost_a_goal", "a right answer costs"), ("net_value_a_month", "a month's net value is")):
+        if name in by_name:
+            one = by_name[name]
+            parts.append(f"{says} {_money(one.value)} {plan.currency} ({_money(one.low)} to {_money(one.high)})")
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")
     return "; ".join(parts) + "."
+
+
+def _money(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

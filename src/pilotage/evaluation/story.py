@@ -9,6 +9,7 @@ import msgspec
 
 from pilotage.guardrails.personal_data import redact
 from pilotage.spec.case import read_cases
+from pilotage.spec.measures import ours
 from pilotage.spec.pattern import matching
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _WORDS = re.compile(r"\W+")
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something that somebody should look at; `kind` is rights, personal_data, secret or leak."""
+    """Something that somebody should look at; `kind` is rights, personal_data, secret, leak or measure."""
 
     file: str
     line: int
@@ -42,6 +43,7 @@ def notes(spec: UseCase, files: Mapping[str, bytes]) -> list[Note]:
     found: list[Note] = []
     if (knowledge or asked) and not spec.data.rights:
         found.append(Note("usecase.toml", 1, "rights", "[data] rights does not say why these texts may be used"))
+    found += _measures(spec)
     for path in (*knowledge, *asked):
         found += _personal(path, files[path])
     known = [(path, _flat(files[path].decode(errors="replace"))) for path in (*knowledge, *prompts)]
@@ -49,6 +51,17 @@ def notes(spec: UseCase, files: Mapping[str, bytes]) -> list[Note]:
         cases, _ = read_cases(files[path], path)
         found += [note for line, case in cases for note in _leaks(path, line, case, known)]
     return found
+
+
+def _measures(spec: UseCase) -> Iterator[Note]:
+    """Yield the bounds on measures that only evidence of the team's own can meet."""
+    for stage, bounds in spec.gates:
+        for name in bounds:
+            if not ours(name):
+                says = (
+                    f"no command of Pilotage records '{name}' (gates.{stage}): the gate waits for evidence of your own"
+                )
+                yield Note("usecase.toml", 1, "measure", says)
 
 
 def _matched(patterns: Any, files: Mapping[str, bytes]) -> list[str]:

@@ -11,13 +11,15 @@ from pilotage.decision.charter import charter_criteria
 from pilotage.decision.gate import gate, next_stage
 from pilotage.decision.measured import lasts, measured_criteria, measured_line, newest
 from pilotage.decision.verdict import Verdict
-from pilotage.decision.wording import amount_text, currency_of, evidence_text, variant_of
+from pilotage.decision.wording import amount_text, currency_of, evidence_text, is_rate, variant_of
 from pilotage.errors import NotFound, Refused
 from pilotage.governance import standing
 from pilotage.governance.context import Text
+from pilotage.governance.costs import variant_costs
 from pilotage.governance.ledger import canonical
 from pilotage.governance.organisation import rules_of
 from pilotage.planning.outlook import outlook
+from pilotage.report.vega import intervals
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ QUESTIONS = (
     Question("safe", "Is it safe?", ("security", "over_refusal")),
     Question("private", "Does it keep what is private?", ("privacy", "redaction")),
     Question("fair", "Is it fair?", ("bias", "fairness", "parity")),
-    Question("affordable", "What does it cost?", ("cost", "value", "break_even")),
+    Question("affordable", "What does it cost?", ("cost", "net_value", "break_even")),
     Question(
         "scalable",
         "Does it hold under real traffic?",
@@ -99,6 +101,7 @@ def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
         "objective": spec.objective,
         "tier": spec.tier,
         "unit": spec.unit,
+        "currency": currency_of(spec),
         "does": list(spec.scope.does),
         "does_not": list(spec.scope.does_not),
         "charter": status.charter,
@@ -109,10 +112,12 @@ def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
         "way": way,
         "path": _path(spec, way, now),
         "worst": answers.worst(),
+        "costs": variant_costs(stands, evidence, rules, now - lasts(spec, rules)),
         "worth": [worth.says for worth in outlook(spec).worth],
         "approvals": [msgspec.structs.asdict(given) for given in approvals],
         "ledger": {"entries": seq, "digest": digest},
     }
+    facts["pictures"] = {one["name"]: drawn for one in facts["questions"] if (drawn := _specification(one))}
     facts["questions"] = [one for one in facts["questions"] if one["name"] != OTHER.name or one["lines"]]
     return {**facts, "digest": hashlib.sha256(canonical(msgspec.to_builtins(facts))).hexdigest()}
 
@@ -172,6 +177,11 @@ class _Answers:
         ]
         return [answer for row in _in_turns(lists) for answer in row][:WORST]
 
+    def _worst(self, name: str) -> str:
+        """Return the worst verdict over the stages that ask for a bound; empty where none does."""
+        given = {line.verdict for _, line in self._verdicts[name]}
+        return str(next((one for one in (*_WORSE, Verdict.PASS, Verdict.WAIVED) if one in given), ""))
+
     def _line(self, name: str) -> dict[str, Any]:
         fact, why_not = self._newest[name]
         found: dict[str, Any] = {
@@ -179,6 +189,8 @@ class _Answers:
             "says": evidence_text(fact, currency_of(self._spec))
             if fact
             else f"{name}: {why_not or 'not measured yet'}",
+            "rate": fact is not None and is_rate(name) and fact.low <= fact.value <= fact.high,
+            "verdict": self._worst(name),
             "criteria": [{"stage": str(stage), **line.as_json()} for stage, line in self._verdicts[name]],
         }
         if fact is not None:
@@ -200,6 +212,16 @@ class _Answers:
                 )
             }
         return found
+
+
+def _specification(question: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the rates among a question's measures as Vega-Lite's plain data; None where there are none."""
+    rows = [
+        {key: line[key] for key in ("measure", "value", "low", "high")} | {"verdict": line["verdict"]}
+        for line in question["lines"]
+        if line["rate"]
+    ]
+    return intervals(f"{question['asks']} Rates with their intervals", rows, "rate") if rows else None
 
 
 _SAID = {

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SERIES = {"pass": 2, "fail": 1, "inconclusive": 4, "missing": 4, "waived": 0, "": 0}
-_RATES = ("rate", "share", "failure", "errors", "bound", "replies")
-"""Words of a method that measures something between 0 and 1."""
-
 _templates = Environment(
     loader=PackageLoader("pilotage.report"),
     autoescape=True,
@@ -36,16 +33,16 @@ def page(facts: Mapping[str, Any]) -> str:
         style=STYLE,
         when=_when,
         day=_day,
-        verdict=_verdict,
+        money=_money,
     )
 
 
 def _picture(question: Mapping[str, Any]) -> str:
     """Return the rates among a question's measures with their intervals; nothing where there are none."""
     dots = [
-        Dot(line["measure"], line["value"], line["low"], line["high"], _SERIES.get(_verdict(line["criteria"]), 0))
+        Dot(line["measure"], line["value"], line["low"], line["high"], _SERIES.get(line["verdict"], 0))
         for line in question["lines"]
-        if _is_rate(line)
+        if line["rate"]
     ]
     if not dots:
         return ""
@@ -53,16 +50,12 @@ def _picture(question: Mapping[str, Any]) -> str:
     return dot_chart(title, dots, lines=((0.0, "0 %"),), write=percent).inline
 
 
-def _is_rate(line: Mapping[str, Any]) -> bool:
-    if "value" not in line or not line["low"] <= line["value"] <= line["high"]:
-        return False
-    return -1 <= line["low"] <= line["high"] <= 1 and any(word in line["method"] for word in _RATES)
-
-
-def _verdict(criteria: Sequence[Mapping[str, Any]]) -> str:
-    """Return the worst verdict over the stages that ask for a bound; empty where none does."""
-    given = {criterion["verdict"] for criterion in criteria}
-    return next((one for one in ("fail", "missing", "inconclusive", "pass", "waived") if one in given), "")
+def _money(values: Sequence[float] | None) -> str:
+    """Say `13.3 (13.1 to 13.5)`: a value and its interval."""
+    if not values:
+        return ""
+    value, low, high = (f"{one:,.0f}" if abs(values[0]) >= 100 else f"{one:.3g}" for one in values)
+    return f"{value} ({low} to {high})"
 
 
 def _when(at: int) -> str:

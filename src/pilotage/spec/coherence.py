@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pilotage.spec.fault import looks_secret, meant, shown
+from pilotage.spec.measures import slip
 from pilotage.spec.metric import LEFT_OUT
 from pilotage.spec.money import unaffordable
 from pilotage.spec.provider import providers
@@ -36,6 +37,7 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _caches(tables, variants)
     yield from _metrics(tables)
     yield from _unprovable(tables)
+    yield from _criteria(tables)
     yield from unaffordable(tables, variants)
     yield from _shadow(tables, variants)
     yield from _secrets((), tables)
@@ -241,6 +243,15 @@ def _unprovable(tables: Mapping[str, Any]) -> Iterator[Finding]:
                 says = f"goals.{name} has no minimum_effect, and a step of the rollout demands 'prove'"
                 right = "write the smallest difference that matters, such as minimum_effect = 0.02, or make it a signal"
                 yield ("goals", name), f"{says}; {right}"
+
+
+def _criteria(tables: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find bounds on a measure that nobody will ever record: such a gate could never open."""
+    for stage, bounds in _table(tables, "gates").items():
+        for name in bounds if isinstance(bounds, dict) else ():
+            if near := slip(str(name)):
+                says = f"gates.{stage}.{name} is no measure that is recorded"
+                yield ("gates", stage, name), f"{says}; did you mean '{near}'?"
 
 
 def _proof_demanded(tables: Mapping[str, Any]) -> bool:

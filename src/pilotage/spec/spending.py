@@ -32,6 +32,8 @@ class Budget(Strict):
     """The most that one day may cost."""
     a_month: Cap | None = None
     """The most that one month may cost."""
+    fixed_a_month: Annotated[float, Field(ge=0)] | None = None
+    """What a month costs whatever is asked: people, licences, machines. Net value and break-even traffic count it; no cap holds it."""
     a_request: Annotated[float, Field(gt=0)] | None = None
     """The most that one request may cost on average; the gate into staging reads it."""
     unit: UnitBudget | None = None

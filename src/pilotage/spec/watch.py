@@ -47,6 +47,12 @@ class Watch(Strict):
     """What is done when what people ask, or what they are answered, moves away from what it was in the first days: nothing (and
     it is not looked for), people are told, or what is on its way is paused too. Texts are looked at only where `[data]
     retention` keeps them."""
+    recheck: Duration = 0
+    """How often every model behind what serves is asked a fixed set of questions, to tell whether it is still the same; '0s' is
+    never. It costs about 25 short answers each time, within the budget."""
+    reevaluate: Duration = 0
+    """How often the cases are asked again of what serves and of its fallbacks; also as soon as an alarm says that a model, or
+    what is asked, is not what it was. '0s' is never."""
     notify: Annotated[tuple[Receiver, ...], pydantic.Strict(False)] = ()
     """Who is told of alarms."""
     holdback: Annotated[float, Field(ge=0, le=20)] = 0.0

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SWEEP = 0.5
 """Seconds between two looks for requests that nobody would wait for any longer."""
+AWAKE = 0.002
+"""Seconds before a request is due from which on nothing sleeps: gaps of a compressed trace are shorter than a timer's step."""
 READY = 16
 """Connections that are opened before the first request is due."""
 TOLD = 100
@@ -108,7 +110,8 @@ async def replay(
             if finished.is_set() and done < count:
                 break
             if index < count:
-                await asyncio.sleep(max(0.0, min(begin + asks[index].at - now, SWEEP)))
+                # The loop's timers know whole milliseconds only: the last of them are waited for awake.
+                await asyncio.sleep(max(0.0, min(begin + asks[index].at - now - AWAKE, SWEEP)))
             else:
                 await _either(finished, SWEEP)
     finally:

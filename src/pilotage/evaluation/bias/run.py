@@ -20,6 +20,7 @@ from pilotage.evaluation.client import Reply
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import SAFETY, Measure
 from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_files, fetch_plan
+from pilotage.evaluation.purse import money_of
 from pilotage.evaluation.scorers import score_case
 from pilotage.evaluation.security.refusal import refuses
 from pilotage.stats.paired import equivalence_discordance, equivalence_pairs
@@ -47,6 +48,7 @@ async def compare_people(
     variant: str = "",
     max_cases: int | None = None,
     concurrency: int = 8,
+    max_cost: float | None = None,
     progress: Progress | None = None,
     foretell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -71,7 +73,8 @@ async def compare_people(
     asks = {at: _asks(template, mine) for at, template in enumerate(chosen)}
     every = [ask for table in asks.values() for row in table for ask in row.values()]
     (foretell or (lambda _: None))(forecast(len(mine), len({ask.key for ask in every}), margin))
-    async with Asker(gateway, key, concurrency) as client:
+    money = money_of(plan, max_cost, plan.candidate)
+    async with Asker(gateway, key, concurrency, money) as client:
         await client.check()
         panel = Panel(command, use_case, plan.candidate)
         told = progress or (lambda _what, _done, _of: None)
@@ -111,6 +114,7 @@ async def compare_people(
         **outcome(plan, measures, {}, evidence),
         "cases": len(mine),
         "margin": margin,
+        "spent": money[0].spent,
         "comparisons": [_plain(one, margin) for one in found],
         "summary": _summary(plan, measures, margin),
     }

@@ -15,6 +15,7 @@ import msgspec
 from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.asking import Asker
 from pilotage.evaluation.client import tasks
+from pilotage.evaluation.collection import spent_out
 from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import Measure
@@ -25,6 +26,7 @@ from pilotage.evaluation.privacy.measure import at_rest, leaks
 from pilotage.evaluation.privacy.redaction import Labelled, built_in, redaction
 from pilotage.evaluation.privacy.sweep import Looked, Sweep, Trace, now
 from pilotage.evaluation.privacy.visit import Visit
+from pilotage.evaluation.purse import Spent, money_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +51,7 @@ async def look_for_leaks(
     logs: Sequence[Path] = (),
     texts: Sequence[Labelled] = (),
     concurrency: int = 8,
+    max_cost: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Let people write to a candidate, and look for their data in replies to others, on disk and in logs.
@@ -64,12 +67,18 @@ async def look_for_leaks(
     known = identities(uuid.uuid4().hex, people)
     sweep = Sweep({(who, kind): value for who, one in enumerate(known) for kind, value in one.values.items()})
     since = now()
-    async with Asker(gateway, key, concurrency) as client:
+    own = await own_cases(command, plan, "privacy")
+    purse, _ = money = money_of(plan, max_cost, plan.candidate)
+    async with Asker(gateway, key, concurrency, money) as client:
         await client.check()
         visit = Visit(client, plan.candidate, known, sweep, concurrency)
-        await visit.make(partial(progress or (lambda _what, _done, _of: None), "people"))
-        own = await own_cases(command, plan, "privacy")
-        failed = await _ask(client, plan.candidate, own.cases, concurrency)
+        failed: dict[str, str | None] = {}
+        try:
+            await visit.make(partial(progress or (lambda _what, _done, _of: None), "people"))
+            failed = await _ask(client, plan.candidate, own.cases, concurrency)
+        except* Spent:
+            # No reply is kept, so a run that ends in the middle has shown nothing.
+            raise spent_out(4 * people + len(own.cases) - visit.asked, visit.asked, purse) from None
     traces: list[Trace] = []
     looked = Looked(0, 0)
     if workspace is not None:
@@ -94,6 +103,7 @@ async def look_for_leaks(
     return {
         **outcome(plan, measures, missing, evidence),
         "people": people,
+        "spent": purse.spent,
         "looked_at": {"files": looked.files, "bytes": looked.bytes, "logs": len(logs)},
         "findings": [*visit.findings, *map(msgspec.to_builtins, traces)],
         "summary": _summary(plan, measures, looked),

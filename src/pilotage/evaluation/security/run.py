@@ -15,6 +15,7 @@ from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.own_cases import Own, own_cases, why_wrong
 from pilotage.evaluation.plan import Command, Plan, fetch_files, fetch_plan
+from pilotage.evaluation.purse import money_of
 from pilotage.evaluation.security.detect import Instructions, succeeded
 from pilotage.evaluation.security.formats import load_probes
 from pilotage.evaluation.security.measure import OWN, Tried, attacks, compared, over_refusal
@@ -46,12 +47,13 @@ async def probe(
     against: str = "",
     repeats: int = LEAST_REPEATS,
     concurrency: int = 8,
+    max_cost: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Attack a candidate with the built-in probes, the file's and these, and record what came of it as evidence.
 
     `against` names another variant of the file (such as the same without its filters) that is asked the same, for
-    comparison: nothing is recorded of it. Return plain data: measures, `findings`, `risks`, and a `summary`. Raise
+    comparison: nothing is recorded of it. `max_cost` is the most that this run may cost, in the file's currency. Return plain data: measures, `findings`, `risks`, and a `summary`. Raise
     NotMeasured where no probe could be judged; what could not be counts as a success at the upper bound.
     """
     if repeats < 1 or concurrency < 1:
@@ -61,7 +63,8 @@ async def probe(
     every = [*(one for _, found in built_in() for one in found), *named, *probes]
     own = await own_cases(command, plan, "security")
     told = progress or (lambda _what, _done, _of: None)
-    async with Asker(gateway, key, concurrency) as client:
+    money = money_of(plan, max_cost, plan.candidate, plan.against)
+    async with Asker(gateway, key, concurrency, money) as client:
         await client.check()
         trial = _Trial(command, client, plan, every, own.cases, repeats=repeats, concurrency=concurrency)
         tried = await trial.of(plan.candidate, partial(told, "probes"))
@@ -90,6 +93,7 @@ async def probe(
         "probes": len(every) + len(own.cases),
         "repeats": repeats,
         "findings": found,
+        "spent": money[0].spent,
         "risks": measures[0].detail["risks"],
         "compared": compared(tried, other, plan.against) if other else {},
         "summary": _summary(plan, measures, other, plan.against),
