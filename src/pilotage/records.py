@@ -123,7 +123,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One measured fact about one release. `low` and `high` bound `value` (same scale) at `confidence`.
 
     `measure` is the name a criterion reads (`quality`, `security`, `errors`, ...). `data` is the digest of the data it
-    was measured on, `charter` that of the charter it was measured for: another charter voids it.
+    was measured on, `charter` that of the charter it was measured for: another charter voids it. `origin` is where it was
+    made, by the name under which the organisation's rules trust that place; empty for this workspace.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: str = ""
     confidence: float = 0.95
     detail: dict[str, Any] = {}
+    origin: str = ""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

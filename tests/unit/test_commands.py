@@ -852,6 +852,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "data_find": {"unit": "u"},
     "data_export": {"unit": "u"},
     "data_erase": {"unit": "u"},
+    "evidence_key": {},
+    "evidence_import": {"use_case": "support", "bundle": "{}"},
 }
 
 

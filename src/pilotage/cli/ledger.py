@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pilotage.cli.files import text_of, write_text
 from pilotage.cli.options import Json, Server, Workspace, commander, given
 from pilotage.cli.output import say, show_json, table, when
 from pilotage.console.rows import why
@@ -42,7 +43,7 @@ def verify(
             "a checkpoint and its key belong together",
             hint="--checkpoint FILE --key KEY; `pilotage ledger checkpoint` printed both when it was made",
         )
-    told = {"checkpoint": _text(checkpoint), "key": key} if checkpoint else {}
+    told = {"checkpoint": text_of(checkpoint), "key": key} if checkpoint else {}
     result = commander(workspace, server).run("ledger_verify", told)
     if as_json:
         show_json(result)
@@ -69,7 +70,7 @@ def checkpoint(
     if file is None:
         sys.stdout.write(result["checkpoint"])
     else:
-        _write(file, result["checkpoint"])
+        write_text(file, result["checkpoint"])
         say(f"A checkpoint of {result['entries']} entries is written to {file}")
     typer.echo(f"verifier key: {result['key']}", err=True)
 
@@ -124,22 +125,8 @@ def export(
     if file is None:
         sys.stdout.write(lines)
         return
-    _write(file, lines)
+    write_text(file, lines)
     say(f"{len(entries)} entries written to {file}")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as fault:
-        raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise WrongCall(f"{file} cannot be read: {fault}") from None
 
 
 def _show_replay(found: dict[str, Any]) -> None:

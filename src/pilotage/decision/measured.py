@@ -128,7 +128,8 @@ def measured_line(
         Verdict.PASS: "all of the interval is",
         Verdict.FAIL: "none of the interval is",
     }.get(verdict, "not all of the interval is, so this is not yet known")
-    says = f"{evidence_text(found, currency)}; it must be {wanted}: {said}."
+    made = f", measured at {found.origin}" if found.origin else ""
+    says = f"{evidence_text(found, currency)}{made}; it must be {wanted}: {said}."
     if verdict is Verdict.PASS:
         opens_with = ""
     elif verdict is Verdict.FAIL:

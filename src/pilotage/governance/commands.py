@@ -26,6 +26,7 @@ from pilotage.governance import (
     registration,
     replay,
     report,
+    travel,
     watching,
 )
 from pilotage.governance.context import Context, require
@@ -84,6 +85,9 @@ COMMANDS: dict[str, Command] = {
     "record_recheck": Command(rechecks.record_recheck, OPERATE, rechecks.RecordRecheck),
     "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
     "evidence": Command(evidence.evidence, READ, evidence.Evidence),
+    "evidence_key": Command(travel.evidence_key, READ, travel.EvidenceKey, Reach.WORKSPACE),
+    "evidence_export": Command(travel.evidence_export, OPERATE, travel.EvidenceExport),
+    "evidence_import": Command(travel.evidence_import, OPERATE, travel.EvidenceImport),
     "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),
     "route": Command(evidence.route, OPERATE, evidence.RouteOf),
     "blob": Command(evidence.blob, OPERATE, evidence.Blob, Reach.OWN),

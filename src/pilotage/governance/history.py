@@ -65,4 +65,4 @@ def ledger_checkpoint(context: Context, _: Actor, __: LedgerCheckpoint) -> dict[
         entries, head = verify(tx)
     seed = context.store.secret("checkpoint")
     note = checkpoint.sign(seed, SIGNER, entries, head)
-    return {"entries": entries, "checkpoint": note, "key": checkpoint.verifier(seed, SIGNER)}
+    return {"entries": entries, "checkpoint": note, "key": str(checkpoint.verifier(seed, SIGNER))}

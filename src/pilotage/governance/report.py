@@ -208,6 +208,7 @@ class _Answers:
                     "at",
                     "actor",
                     "baseline",
+                    "origin",
                 )
             }
         return found
