@@ -147,6 +147,19 @@ class Journey:
             hint="`--keep` leaves everything running; `pilotage status` says what it waits for",
         )
 
+    async def watch_over(self, live: str) -> dict[str, Any] | None:
+        """Watch what serves until it is rolled back by an alarm, and return that; None where it goes on serving."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience
+        while loop.time() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+            if (await self.look())["live"] == live:
+                continue
+            alarms = (await self.run("alarms", use_case=self._name, everything=True))["alarms"]
+            acted: list[dict[str, Any]] = [one for one in alarms if one["did"] and one["release"] == live]
+            return acted[-1] if acted else None
+        return None
+
     def _told(self, what: str) -> Callable[[str, int, int], None]:
         return lambda part, done, of: self._screen.doing(f"{what}, {part}", done, of)
 
