@@ -60,6 +60,10 @@ class Screen:
         if self._live.is_started:
             self._live.stop()
 
+    def time(self) -> int:
+        """Return what the clock of the time-lapse says, in microseconds since 1970."""
+        return self._clock.now()
+
     def title(self, text: str) -> None:
         self.console.print(Text(f"\n{text}", style="bold"))
 

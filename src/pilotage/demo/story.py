@@ -85,8 +85,7 @@ class Story:
         screen.finish()
         screen.title("What happened")
         for ended in status["ended"]:
-            at = datetime.fromtimestamp(ended["at"] / SECOND, UTC)
-            screen.say(f"{at:%a %d %H:%M}  {short(ended['release'])}: {ended['how'].replace('_', ' ')}")
+            screen.say(f"{_moment(ended['at'])}  {short(ended['release'])}: {ended['how'].replace('_', ' ')}")
         screen.say(f"{short(status['live'])} serves everybody.")
         screen.say(
             f"{tally.customers:,} simulated customers sent {tally.requests:,} real requests ({tally.streamed:,} streamed; "
@@ -114,18 +113,16 @@ class Story:
             return True
         before = await journey.look()
         screen.title("Later: nobody changes anything, and the provider puts a worse model behind the same name")
-        asked, began = tally.requests, time.monotonic()
+        asked, began, at = tally.requests, time.monotonic(), screen.time()
         self._worsen()
-        alarm = await journey.watch_over(before["live"])
-        if alarm is None:
+        alarms = await journey.watch_over(before["live"])
+        if not alarms:
             return False
-        told, done = (
-            f"{(at - alarm['since']) / MINUTE:.0f} minutes" for at in (alarm["at"], alarm["changed"] or alarm["at"])
-        )
+        first, last = min(alarms, key=lambda one: int(one["at"])), alarms[-1]
         screen.say(
-            f"The alarm dates the change at {datetime.fromtimestamp(alarm['since'] / SECOND, UTC):%a %d %H:%M}: told of {told}"
-            f" later, rolled back {done} later (outcomes take two hours to be final);"
-            f" {time.monotonic() - began:.0f} s and {tally.requests - asked:,} questions in truth.",
+            f"Worse since {_moment(at)}. First alarm {_after(at, first['at'])} later ({first['what']}), "
+            f"rolled back {_after(at, last['changed'])} later, for {last['what']} (an outcome counts once it is final); "
+            f"{time.monotonic() - began:.0f} s and {tally.requests - asked:,} questions in truth.",
             "bold",
         )
         return True
@@ -152,6 +149,15 @@ class Story:
         await self._stage()
         screen.title("Canary: one customer in a hundred meets the bold candidate")
         return await journey.watch()
+
+
+def _moment(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / SECOND, UTC):%a %d %H:%M}"
+
+
+def _after(at: int, then: int) -> str:
+    hours, minutes = divmod((then - at) // MINUTE, 60)
+    return f"{hours}:{minutes:02d} h" if hours else f"{minutes} minutes"
 
 
 def _ended(ended: dict[str, Any]) -> str:
