@@ -845,6 +845,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ledger": {},
     "ledger_verify": {},
     "ledger_checkpoint": {},
+    "ledger_anchor": {},
     "ledger_replay": {"seq": 1},
     "keys_list": {},
     "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},

@@ -22,6 +22,7 @@ import msgspec
 import uvicorn
 
 from pilotage import settings
+from pilotage.app.anchorage import places
 from pilotage.app.bounded import BoundedHttp
 from pilotage.app.checks import Checks
 from pilotage.app.local import local_actor
@@ -97,7 +98,8 @@ async def serve(
         stack.callback(events.close)
         texts = Texts(workspace.texts)
         held = Holdings(store, events, texts, seal.erase)
-        context = Context(store, clock, settings.environment, lambda: nullcontext(held))
+        anchored = places(settings.anchors())
+        context = Context(store, clock, settings.environment, lambda: nullcontext(held), anchored)
         losses = LossReader(workspace.run)
         watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined + seal.quarantined)
         mandate = Mandate(store, handover.holder)

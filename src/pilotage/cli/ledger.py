@@ -14,6 +14,7 @@ from pilotage.cli.options import Json, Server, Workspace, commander, given
 from pilotage.cli.output import say, show_json, table, when
 from pilotage.console.rows import why
 from pilotage.errors import WrongCall
+from pilotage.governance import anchors
 
 app = typer.Typer(help="The record of every decision, approval and change.", no_args_is_help=True)
 UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of this use case only.", show_default=False)]
@@ -21,6 +22,7 @@ UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of thi
 
 @app.command()
 def verify(
+    *,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -31,24 +33,45 @@ def verify(
         ),
     ] = None,
     key: Annotated[
-        str, typer.Option("--key", metavar="KEY", help="The verifier key that was kept with it.", show_default=False)
+        str,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            help="The verifier key that was kept with the checkpoint or anchors.",
+            show_default=False,
+        ),
     ] = "",
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchors",
+            metavar="FILE",
+            help="Anchors that were kept elsewhere, a line each, such as an address took. What PILOTAGE_ANCHORS names is read anyway.",
+            show_default=False,
+        ),
+    ] = None,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Check the whole chain. Exit 1 names the entry, or the row it tells of, that was altered, removed or moved."""
-    if bool(checkpoint) != bool(key):
+    if bool(checkpoint) != bool(key) and not kept:
         raise WrongCall(
             "a checkpoint and its key belong together",
             hint="--checkpoint FILE --key KEY; `pilotage ledger checkpoint` printed both when it was made",
         )
-    told = {"checkpoint": text_of(checkpoint), "key": key} if checkpoint else {}
+    told: dict[str, Any] = {"checkpoint": text_of(checkpoint), "key": key} if checkpoint else {}
+    if kept:
+        told["anchors"] = anchors.read(text_of(kept).splitlines(), key)
     result = commander(workspace, server).run("ledger_verify", told)
     if as_json:
         show_json(result)
         return
     say(f"{result['entries']} entries, unbroken. Head: {result['head']}")
+    if count := result["anchors"]:
+        say(f"It goes on from {count} anchor{'s' if count > 1 else ''}.")
+    for place in result["unread"]:
+        say(f"Not looked at, for it cannot be read back: {place}. Give what it keeps with --anchors FILE.")
     if kept := result.get("checkpoint"):
         say(f"It continues the checkpoint of {kept['entries']} entries; {kept['since']} came since.")
 
@@ -73,6 +96,16 @@ def checkpoint(
         write_text(file, result["checkpoint"])
         say(f"A checkpoint of {result['entries']} entries is written to {file}")
     typer.echo(f"verifier key: {result['key']}", err=True)
+
+
+@app.command()
+def anchor(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
+    """Anchor the ledger now, in every place that PILOTAGE_ANCHORS names. A server does so by itself within a minute."""
+    result = commander(workspace, server).run("ledger_anchor", {})
+    if as_json:
+        show_json(result)
+        return
+    say(f"{result['entries']} entries are anchored in {', '.join(result['places'])}")
 
 
 @app.command()

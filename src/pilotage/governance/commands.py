@@ -96,6 +96,7 @@ COMMANDS: dict[str, Command] = {
     "ledger": Command(history.ledger, READ, history.Ledger, Reach.OWN),
     "ledger_verify": Command(history.ledger_verify, READ, history.LedgerVerify, Reach.WORKSPACE),
     "ledger_replay": Command(replay.ledger_replay, READ, replay.Replay, Reach.OWN),
+    "ledger_anchor": Command(history.ledger_anchor, READ, history.LedgerAnchor, Reach.WORKSPACE),
     "ledger_checkpoint": Command(history.ledger_checkpoint, READ, history.LedgerCheckpoint, Reach.WORKSPACE),
     "data_find": Command(data.data_find, ADMIN, data.Unit, Reach.OWN),
     "data_export": Command(data.data_export, ADMIN, data.Unit, Reach.OWN),

@@ -9,7 +9,7 @@ import msgspec
 from pydantic import ValidationError
 
 from pilotage.errors import NotFound, Tampered
-from pilotage.governance import batches, serving_row
+from pilotage.governance import anchors, batches, serving_row
 from pilotage.governance.alarms import vouched
 from pilotage.governance.decisions import MADE_ON
 from pilotage.governance.keys import shown
@@ -18,8 +18,10 @@ from pilotage.governance.standing import spec_of
 from pilotage.spec.route import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
+    from pilotage.governance.anchors import Anchor
     from pilotage.records import Approval, Evidence, LedgerEntry
     from pilotage.store.base import Transaction
 
@@ -27,15 +29,16 @@ _SHOWN = 10
 _ALL = (1 << 63) - 1
 
 
-def verify(tx: Transaction) -> tuple[int, str]:
+def verify(tx: Transaction, kept: Collection[Anchor] = ()) -> tuple[int, str]:
     """Return (entries, digest of the newest); raise Tampered that names every fault by its entry or its row.
 
     The chain vouches for the entries, and the entries for the rows: evidence, approvals, keys, releases, registered
     files and statuses. So an altered row is found, and so are entries cut off the end, for their rows are still there.
     Files are hashed again, and what the workers serve is compiled again from all of these. A decision's entry names the
-    newest batch that it was made on, which vouches for all batches of its rollout before it.
+    newest batch that it was made on, which vouches for all batches of its rollout before it. With anchors that were kept
+    elsewhere, the ledger must go on from each of them as well.
     """
-    told = Told()
+    told = Told({anchor.entries for anchor in kept})
     faults: list[str] = []
     try:
         faults += chain_faults(told.by(tx.ledger.read()))
@@ -48,6 +51,7 @@ def verify(tx: Transaction) -> tuple[int, str]:
             f"the ledger does not verify: {'; '.join(faults[:_SHOWN])}{more}",
             hint="compare with a backup or an exported copy; decisions after the first fault cannot be trusted",
         )
+    anchors.check(kept, told.digests, told.last[0])
     return told.last
 
 
@@ -62,7 +66,9 @@ class Words(NamedTuple):
 class Told:
     """What the entries say, the newest of each row."""
 
-    def __init__(self) -> None:
+    def __init__(self, anchored: AbstractSet[int] = frozenset()) -> None:
+        self.anchored = anchored
+        self.digests: dict[int, str] = {}
         self.last = (0, GENESIS)
         self.evidence: dict[str, Words] = {}
         self.approvals: dict[str, Words] = {}
@@ -80,6 +86,8 @@ class Told:
         for entry in entries:
             if isinstance(entry.detail, dict):
                 self._remember(entry)
+            if entry.seq in self.anchored:
+                self.digests[entry.seq] = entry.digest
             self.last = entry.seq, entry.digest
             yield entry
 
