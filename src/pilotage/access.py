@@ -54,8 +54,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def allows(self, role: Role, use_case: str = "", *, now: int) -> bool:
         """Return whether this key may act as `role` on `use_case` at `now` (microseconds)."""
-        if not lives(self, now):
-            return False
+        return lives(self, now) and self.may(role, use_case)
+
+    def may(self, role: Role, use_case: str = "") -> bool:
+        """Return the same of a key that lives."""
         if self.use_cases and use_case and use_case not in self.use_cases:
             return False
         return role in self.roles or Role.ADMIN in self.roles

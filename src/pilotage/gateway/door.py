@@ -78,7 +78,9 @@ class Door:
         """Return who is served by what; raise RequestError 403, 404 or 503."""
         name, _, pin = request.model.partition("/")
         route = self.route(name, param="model")
-        self.require(key, Role.INFER, name)
+        # It was found to live just now.
+        if not key.may(Role.INFER, name):
+            raise _forbidden(Role.INFER, name)
         if route.retired:
             raise refused(410, f"{name!r} is retired: nothing serves it any more", code="retired", param="model")
         source = incoming.header(b"x-pilotage-source")
@@ -119,7 +121,7 @@ class Door:
 
     def require(self, key: Key, role: Role, use_case: str) -> None:
         if not key.allows(role, use_case, now=self._clock.now()):
-            raise refused(403, f"this API key may not {role} for {use_case!r}", code="permission_denied")
+            raise _forbidden(role, use_case)
 
     def seen_by(self, key: Key) -> list[str]:
         """Return the use cases that this key may ask, by name."""
@@ -167,6 +169,10 @@ class Door:
         if len(value) > LONGEST:
             raise RequestError(400, f"{param} is longer than {LONGEST} characters", code="too_long", param=param)
         return value
+
+
+def _forbidden(role: Role, use_case: str) -> RequestError:
+    return refused(403, f"this API key may not {role} for {use_case!r}", code="permission_denied")
 
 
 _NOBODY = Key(id="", name="", digest=access.digest(""), roles=(), created=0)
