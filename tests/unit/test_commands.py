@@ -846,6 +846,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ledger_verify": {},
     "ledger_checkpoint": {},
     "ledger_anchor": {},
+    "ledger_forget": {"seq": 1},
     "ledger_replay": {"seq": 1},
     "keys_list": {},
     "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
@@ -1031,7 +1032,7 @@ POLICY = base64.b64encode(b'name = "T"\n[providers.mistral]\n').decode()
         (None, lambda context: do(context, "keys_create", ADMIN, name="x", roles=["infer"]), 2),
         (_ready, lambda context: do(context, "policy_apply", ADMIN, file=POLICY), 4),
         (_at_staging, lambda context: do(context, "withdraw", OTHER, use_case="support"), 2),
-        (_measured, lambda context: do(context, "waive", OTHER, **TONE), 2),
+        (_measured, lambda context: do(context, "waive", OTHER, **TONE), 3),
     ],
     ids=[
         *("apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"),

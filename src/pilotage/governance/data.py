@@ -10,7 +10,7 @@ import msgspec
 from pilotage import access
 from pilotage.access import Role
 from pilotage.errors import Denied, Refused, WrongCall
-from pilotage.governance import ledger, serving_row, standing
+from pilotage.governance import ledger, serving_row, standing, words
 from pilotage.governance.alarms import Handle, named
 from pilotage.governance.context import Text, moment
 from pilotage.store.base import Erasure
@@ -71,7 +71,7 @@ def data_erase(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any
                 keys = int(tx.unit_keys.destroy(name, unit))
                 tx.erasures.put(erasure := Erasure(name, unit, pseudonym, now))
                 _compile_again(tx, name)
-                detail = {"keys": keys, "reason": arguments.reason}
+                detail = {"keys": keys, "reason": words.apart(tx, arguments.reason, name)}
                 seq = ledger.append(tx, at=now, actor=actor.id, action="data_erase", use_case=name, detail=detail).seq
             counts = {"keys": keys, **holdings.erase(erasure)}
             if any(counts.values()):
@@ -84,7 +84,7 @@ def alarm_examples(context: Context, actor: Actor, arguments: Handle) -> dict[st
     with context.store.write() as tx:
         alarm = named(tx, arguments)
         ids = [str(one) for one in alarm.detail.get("examples", ())]
-        detail = {"alarm": alarm.id, "rows": len(ids), "reason": arguments.note}
+        detail = {"alarm": alarm.id, "rows": len(ids), "reason": words.apart(tx, arguments.note, alarm.use_case)}
         ledger.append(
             tx, at=moment(context, tx), actor=actor.id, action="alarm_examples", use_case=alarm.use_case, detail=detail
         )
@@ -127,7 +127,7 @@ def _holdings(context: Context) -> AbstractContextManager[Holdings]:
 def _told(context: Context, actor: Actor, action: str, arguments: Unit, found: dict[str, int]) -> None:
     with context.store.write() as tx:
         for name, rows in found.items():
-            detail = {"rows": rows, "reason": arguments.reason}
+            detail = {"rows": rows, "reason": words.apart(tx, arguments.reason, name)}
             ledger.append(tx, at=moment(context, tx), actor=actor.id, action=action, use_case=name, detail=detail)
 
 

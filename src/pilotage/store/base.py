@@ -181,6 +181,31 @@ class Erasures(Protocol):
         """Blank the digests of those that are older: nothing can name these units any more."""
 
 
+WORDS = "words:"
+"""What a reference to people's own words begins with, and 64 hex digits follow."""
+
+
+class Spoken(NamedTuple):
+    """People's own words about one use case, or none. `salt` (32 random bytes) goes into their digest before them."""
+
+    reference: str
+    use_case: str
+    salt: bytes
+    text: str
+
+
+class Words(Protocol):
+    """What people said, by a reference that says nothing of it."""
+
+    def put(self, use_case: str, text: str) -> str:
+        """Keep words; return `WORDS` and SHA-256 (64 hex digits) over a new salt and the text in UTF-8."""
+
+    def get(self, reference: str) -> Spoken | None: ...
+    def all(self) -> Iterator[Spoken]: ...
+    def erase(self, reference: str) -> bool:
+        """Destroy words for good; return whether there were any."""
+
+
 class Results(Protocol):
     """Finished evaluation answers, so that nothing is paid for twice."""
 
@@ -341,6 +366,8 @@ class Transaction(Protocol):
     def unit_keys(self) -> UnitKeys: ...
     @property
     def erasures(self) -> Erasures: ...
+    @property
+    def words(self) -> Words: ...
     @property
     def results(self) -> Results: ...
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import msgspec
 
 from pilotage.errors import Conflict
 from pilotage.records import Approval, Evidence, LedgerEntry
-from pilotage.store.base import Erasure
+from pilotage.store.base import WORDS, Erasure, Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -188,7 +189,7 @@ class SqliteUnitKeys:
     def destroy(self, use_case: str, unit: str) -> bool:
         sql = "DELETE FROM unit_key WHERE use_case = ? AND unit = ?"
         destroyed = bool(self._session.write(sql, (use_case, unit)))
-        self._session.destroyed_a_key |= destroyed
+        self._session.destroyed |= destroyed
         return destroyed
 
 
@@ -209,7 +210,31 @@ class SqliteErasures:
 
     def close(self, before: int) -> None:
         sql = "UPDATE erasure SET unit = '', pseudonym = '' WHERE at < ? AND unit <> ''"
-        self._session.destroyed_a_key |= bool(self._session.write(sql, (before,)))
+        self._session.destroyed |= bool(self._session.write(sql, (before,)))
+
+
+class SqliteWords:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, use_case: str, text: str) -> str:
+        salt = secrets.token_bytes(32)
+        reference = WORDS + hashlib.sha256(salt + text.encode()).hexdigest()
+        self._session.write("INSERT INTO words VALUES (?, ?, ?, ?)", (reference, use_case, salt, text))
+        return reference
+
+    def get(self, reference: str) -> Spoken | None:
+        row = self._session.row("SELECT reference, use_case, salt, text FROM words WHERE reference = ?", (reference,))
+        return Spoken(*row) if row else None
+
+    def all(self) -> Iterator[Spoken]:
+        rows = self._session.rows("SELECT reference, use_case, salt, text FROM words ORDER BY reference")
+        return (Spoken(*row) for row in rows)
+
+    def erase(self, reference: str) -> bool:
+        erased = bool(self._session.write("DELETE FROM words WHERE reference = ?", (reference,)))
+        self._session.destroyed |= erased
+        return erased
 
 
 class SqliteResults:
