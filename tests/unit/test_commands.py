@@ -852,7 +852,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
     "policy_apply": {"file": ""},
     "data_find": {"unit": "u"},
-    "data_export": {"unit": "u"},
+    "data_export": {"unit": "u", "reason": "asked for"},
     "data_erase": {"unit": "u"},
     "evidence_key": {},
     "evidence_import": {"use_case": "support", "bundle": "{}"},

@@ -80,7 +80,7 @@ COMMANDS: dict[str, Command] = {
     "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
     "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
     "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
-    "alarm_examples": Command(data.alarm_examples, ADMIN, alarms.Handle),
+    "alarm_examples": Command(data.alarm_examples, ADMIN, data.Examples),
     "recheck_plan": Command(rechecks.recheck_plan, OPERATE, rechecks.RecheckPlan),
     "record_round": Command(rechecks.record_round, OPERATE, rechecks.RecordRound),
     "record_recheck": Command(rechecks.record_recheck, OPERATE, rechecks.RecordRecheck),

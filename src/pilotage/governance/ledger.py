@@ -38,7 +38,7 @@ def digest_of(entry: LedgerEntry) -> str:
 def is_whole(entry: LedgerEntry) -> bool:
     """Return whether an entry's digest is that of its content.
 
-    msgspec's sorted JSON is nearly always the canonical one, and comes six times as fast. A digest of either can only be
+    msgspec's sorted JSON is nearly always the canonical one, and comes several times as fast. A digest of either can only be
     that of this content; where the two differ (some fractions), the canonical one decides.
     """
     content = _Content(entry.seq, entry.at, entry.actor, entry.action, entry.use_case, entry.detail, entry.previous)

@@ -151,13 +151,19 @@ class Progress(Protocol):
 
 
 class UnitKeys(Protocol):
-    """A text key per unit: destroying it makes every text of that unit unreadable."""
+    """A text key per unit: destroying it makes every text of that unit unreadable. When it was used is known to the day."""
 
     def get_or_create(self, units: Iterable[tuple[str, str]], *, at: int) -> dict[tuple[str, str], tuple[str, bytes]]:
         """Return {(use case, unit digest): (key id, 32 bytes)}; a missing one is made from the system's randomness."""
 
     def by_id(self, key_ids: Iterable[str]) -> dict[str, bytes]: ...
     def has(self, use_case: str, unit: str) -> bool: ...
+    def use_cases(self) -> list[str]:
+        """Return the use cases of whose units there are keys."""
+
+    def expire(self, use_case: str, before: int) -> int:
+        """Destroy the keys that were not used since; return how many."""
+
     def destroy(self, use_case: str, unit: str) -> bool:
         """Destroy a unit's key for good; return whether there was one."""
 
