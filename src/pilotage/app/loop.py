@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.clock import HOUR
 from pilotage.console.health import Health
 from pilotage.errors import PilotageError
+from pilotage.governance import anchors
 from pilotage.governance.budgets import tell
 from pilotage.governance.mandate import RENEW_SECONDS
 from pilotage.governance.retention import expire
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
+ANCHOR_SECONDS = 60.0
+"""Between two anchors, if the ledger has grown meanwhile."""
 WORK = (
     "mandate",
     "events",
@@ -45,6 +48,7 @@ WORK = (
     "drift",
     "money",
     "checks",
+    "anchors",
     "texts",
     "budgets",
 )
@@ -94,6 +98,7 @@ class Loop:
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._expired: int | None = None
+        self._anchored: float | None = None
         self.health = Health()
         self.stopping = asyncio.Event()
 
@@ -114,6 +119,7 @@ class Loop:
         if self._engine is not None and self._mandate.held:
             await self._attempt("events", self._engine.ingest.turn)
             await self._attempt("sealing", self._engine.ingest.seal_due, everything=True)
+            await self._anchor()
             await self._attempt("mandate", self._mandate.release)
 
     async def _renew(self) -> None:
@@ -176,6 +182,8 @@ class Loop:
         await self._checks.turn()
         await self._attempt("notices", self._notices.turn)
         await self._attempt("budgets", self._look_after_budgets)
+        if self._anchored is None or time.monotonic() - self._anchored >= ANCHOR_SECONDS:
+            await self._anchor()
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:
             return
@@ -184,6 +192,11 @@ class Loop:
             self._expired = now
         if gone:
             log.info("%d files of texts have expired", gone)
+
+    async def _anchor(self) -> None:
+        if self._context.anchors:
+            self._anchored = time.monotonic()
+            await self._attempt("anchors", anchors.put, self._context.store, self._context.clock, self._context.anchors)
 
     def _look_after_budgets(self) -> None:
         settled = self._settle()

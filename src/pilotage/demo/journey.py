@@ -57,7 +57,7 @@ class Journey:
     async def look(self) -> dict[str, Any]:
         """Show what the ledger says since last time; return how the use case stands."""
         self._check()
-        for entry in (await self.run("ledger", after=self._seen))["entries"]:
+        for entry in (await self.run("ledger", after=self._seen, spoken=True))["entries"]:
             self._seen = entry["seq"]
             self._screen.entry(entry)
         status: dict[str, Any] = (await self.run("status", use_case=self._name))["use_cases"][0]
