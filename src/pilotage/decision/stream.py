@@ -36,7 +36,7 @@ LIMIT = 0.99
 """Two-sided, so that one end is wrong in half a percent."""
 DAY = 86_400 * MILLION
 _MIDDLE = 2
-_TOLD_SCALE = 0.25
+TOLD_SCALE = 0.25
 """Feedback that falls by a quarter is what matters of its arriving at all."""
 _STOPPED, _STOPPED_SCALE = 0.2, 0.08
 """Where only the good is told of, fewer reports may be a worse release: there they have stopped below a fifth of the level."""
@@ -110,7 +110,7 @@ def questions(name: str, metric: Goal | Guardrail, *, holdback: bool) -> list[tu
     found = [(name, asked)]
     if metric.source == "feedback":
         of = method if metric.silence == 0 else None
-        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=_TOLD_SCALE, told=True, of=of)))
+        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=TOLD_SCALE, told=True, of=of)))
     if holdback:
         allowed = metric.margin if isinstance(metric, Guardrail) and metric.margin else 0.0
         found.append((f"{name}|holdback", asked._replace(holdback=True, allowed=allowed)))

@@ -95,7 +95,8 @@ def message_of(receiver: Receiver, notice: Notice, alarm: Alarm) -> Message:
 
 def text_of(notice: Notice, alarm: Alarm) -> str:
     """Return a message for people."""
-    first = f"{alarm.use_case}: {alarm.what} {alarm.says}."
+    also = ", ".join(part["what"] for part in alarm.detail.get("also", ()))
+    first = f"{alarm.use_case}: {alarm.what} {alarm.says}.{f' So have moved: {also}.' if also else ''}"
     match notice.event:
         case "raised":
             return f"Alarm. {first} ({alarm.release}, alarm {alarm.id[:12]})"
