@@ -14,6 +14,7 @@ import pytest
 
 from pilotage.access import Actor, Role
 from pilotage.clock import DAY, HOUR, FrozenClock
+from pilotage.errors import WrongCall
 from pilotage.governance.commands import Context, run
 from pilotage.governance.mandate import Mandate
 from pilotage.monitor.asked import AskedReader
@@ -164,6 +165,13 @@ def test_other_questions_are_noticed_with_examples(house: House) -> None:
     assert len(texts) == len(novel["detail"]["examples"])
     assert all(one["request"].startswith("user: how do i ") for one in texts)
     assert house.run("ledger", use_case="help")["entries"][-1]["action"] == "alarm_examples"
+    # As they are kept only for a reason, which is on record with who asked.
+    with pytest.raises(WrongCall, match="for a reason"):
+        house.run("alarm_examples", use_case="help", alarm=novel["id"], reveal=True)
+    house.run("alarm_examples", use_case="help", alarm=novel["id"], reveal=True, note="a customer asked")
+    looked = house.run("ledger", use_case="help", spoken=True)["entries"][-1]
+    assert (looked["actor"], looked["detail"]["revealed"]) == (LOCAL.id, True)
+    assert looked["detail"]["reason"] == "a customer asked"
     assert b"pizza" not in house.workspace.state.read_bytes()
 
 
@@ -183,7 +191,7 @@ def test_without_texts_a_price_and_a_model_are_noticed(house: House) -> None:
 
 @pytest.mark.parametrize("house", ["none"], indirect=True)
 def test_what_it_costs_comes_to_and_was_projected(house: House) -> None:
-    money = Money(house.context, house.events, house.mandate)
+    money = Money(house.context, house.events, house.mandate, pause=0)
     live = house.status["live"]
     projected = {"value": 0.0005, "low": 0.0004, "high": 0.0006, "n": 50, "method": "made up", "data": "d"}
     house.run("record_evidence", use_case="help", release=live, measure="cost", **projected)

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pilotage.access import Actor, Role
@@ -15,6 +16,7 @@ from pilotage.clock import DAY, HOUR, FrozenClock
 from pilotage.errors import Conflict, Denied, FaultyFile, NotFound, Tampered
 from pilotage.governance.commands import Context, run
 from pilotage.spec.organisation_file import read
+from pilotage.spec.route import Route
 from pilotage.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -241,6 +243,18 @@ def test_rules_that_come_later_close_gates_and_bar_what_serves(context: Context)
     assert do(context, "ledger_verify", ADMIN)["ok"] is True
     rule(context, 'name = "Tarnwick"\n')
     assert gate(context)["policy"]["verdict"] == "pass"
+
+
+@pytest.mark.parametrize(("retention", "caches"), [("none", False), ("redacted", False), ("full", True)])
+def test_what_may_not_be_kept_as_it_is_may_not_be_kept_in_memory_either(
+    context: Context, retention: str, caches: bool
+) -> None:
+    apply(context, FILE)
+    rule(context, RULES.replace('retention = "redacted"', f'retention = "{retention}"'))
+    with context.store.read() as tx:
+        (row,) = tx.serving.changed(0)
+    route = msgspec.json.decode(row.body, type=Route)
+    assert route.caches == caches
 
 
 def test_only_an_administrator_sets_rules_and_faults_set_none(context: Context) -> None:

@@ -84,13 +84,20 @@ def examples(
     name: Name,
     alarm: Alarm,
     *,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Texts as they are kept, personal data too; --note says why.")
+    ] = False,
     note: Note = "",
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Show texts of the requests that an alarm about drift names. It takes the role admin, and the ledger tells of it."""
-    result = commander(workspace, server).run("alarm_examples", given(use_case=name, alarm=alarm, note=note))
+    """Show texts of the requests that an alarm about drift names, with personal data redacted.
+
+    It takes the role admin, and the ledger tells of it, and of whoever had them revealed, when and why.
+    """
+    told = given(use_case=name, alarm=alarm, note=note, reveal=reveal)
+    result = commander(workspace, server).run("alarm_examples", told)
     if as_json:
         show_json(result)
         return

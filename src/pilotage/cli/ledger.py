@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pilotage.cli.files import text_of, write_text
-from pilotage.cli.options import Json, Server, Workspace, commander, given
+from pilotage.cli.options import Json, Reason, Server, Workspace, commander, given
 from pilotage.cli.output import say, show_json, table, when
 from pilotage.console.rows import why
 from pilotage.errors import WrongCall
@@ -117,7 +117,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the newest entries, oldest first."""
-    entries = _entries(commander(workspace, server).run("ledger", given(newest=newest, use_case=use_case)))
+    entries = _entries(commander(workspace, server).run("ledger", given(newest=newest, use_case=use_case, spoken=True)))
     if as_json:
         show_json({"entries": entries})
         return
@@ -125,6 +125,22 @@ def show(
         ("seq", "at", "who", "what", "use case", "why"),
         ((e["seq"], when(e["at"]), e["actor"], e["action"], e["use_case"], why(e)) for e in entries),
     )
+
+
+@app.command()
+def forget(
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=1, help="The entry whose words are to be erased.")],
+    reason: Reason = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Erase the words that an entry refers to, such as a reason that names somebody. The ledger still verifies."""
+    result = commander(workspace, server).run("ledger_forget", given(seq=seq, reason=reason))
+    if as_json:
+        show_json(result)
+        return
+    say(f"The words of entry {result['entry']} are erased; entry {result['ledger']} says so")
 
 
 @app.command()

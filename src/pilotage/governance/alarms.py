@@ -8,7 +8,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.errors import NotFound, Refused
-from pilotage.governance import ledger, standing
+from pilotage.governance import ledger, standing, words
 from pilotage.governance.context import Text, require
 from pilotage.records import Notice
 
@@ -132,9 +132,8 @@ def _handled(context: Context, actor: Actor, arguments: Handle, state: Any) -> d
             raise Refused(f"alarm {alarm.id[:12]} is resolved already")
         if alarm.state == state:
             raise Refused(f"alarm {alarm.id[:12]} is acknowledged already, by {alarm.actor}")
-        after = msgspec.structs.replace(
-            alarm, state=state, actor=actor.id, note=arguments.note or alarm.note, changed=now
-        )
+        note = words.apart(tx, arguments.note, alarm.use_case) or alarm.note
+        after = msgspec.structs.replace(alarm, state=state, actor=actor.id, note=note, changed=now)
         tx.alarms.put(after)
         stands = standing.standing(tx, alarm.use_case)
         _told(tx, stands.spec, after, state, now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from pilotage.access import Role
-from pilotage.errors import Denied, WrongCall
+from pilotage.errors import Denied, GateClosed, WrongCall
 from pilotage.governance import (
     alarms,
     analysis,
@@ -29,6 +29,7 @@ from pilotage.governance import (
     report,
     travel,
     watching,
+    words,
 )
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
@@ -82,7 +83,7 @@ COMMANDS: dict[str, Command] = {
     "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
     "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
     "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
-    "alarm_examples": Command(data.alarm_examples, ADMIN, alarms.Handle),
+    "alarm_examples": Command(data.alarm_examples, ADMIN, data.Examples),
     "recheck_plan": Command(rechecks.recheck_plan, OPERATE, rechecks.RecheckPlan),
     "record_round": Command(rechecks.record_round, OPERATE, rechecks.RecordRound),
     "record_recheck": Command(rechecks.record_recheck, OPERATE, rechecks.RecordRecheck),
@@ -99,6 +100,7 @@ COMMANDS: dict[str, Command] = {
     "ledger": Command(history.ledger, READ, history.Ledger, Reach.OWN),
     "ledger_verify": Command(history.ledger_verify, READ, history.LedgerVerify, Reach.WORKSPACE),
     "ledger_replay": Command(replay.ledger_replay, READ, replay.Replay, Reach.OWN),
+    "ledger_forget": Command(words.ledger_forget, ADMIN, words.LedgerForget, Reach.OWN),
     "ledger_anchor": Command(history.ledger_anchor, READ, history.LedgerAnchor, Reach.WORKSPACE),
     "ledger_checkpoint": Command(history.ledger_checkpoint, READ, history.LedgerCheckpoint, Reach.WORKSPACE),
     "data_find": Command(data.data_find, ADMIN, data.Unit, Reach.OWN),
@@ -109,6 +111,10 @@ COMMANDS: dict[str, Command] = {
     "keys_rotate": Command(keys.keys_rotate, tuple(Role), keys.KeysRotate, Reach.OWN),
     "keys_revoke": Command(keys.keys_revoke, ADMIN, keys.KeysRevoke, Reach.WORKSPACE),
 }
+
+
+_VERBATIM = ("ledger",)
+"""Commands that say themselves whether people's words stand in what they return."""
 
 
 def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +135,16 @@ def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) ->
             require(actor, command.roles)
         case Reach.OWN:
             pass
-    return command.function(context, actor, given)
+    try:
+        result = command.function(context, actor, given)
+    except GateClosed as fault:
+        with context.store.read() as tx:
+            raise words.said(tx, fault, actor) from None
+    if name in _VERBATIM:
+        return result
+    with context.store.read() as tx:
+        said: dict[str, Any] = words.spoken(tx, result, actor)
+    return said
 
 
 def _may_call(actor: Actor, command: Command) -> None:

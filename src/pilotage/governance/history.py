@@ -8,7 +8,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.errors import Refused, Tampered, WrongCall
-from pilotage.governance import anchors, checkpoint
+from pilotage.governance import anchors, checkpoint, words
 from pilotage.governance.anchors import SIGNER, Anchor
 from pilotage.governance.context import Text, require
 from pilotage.governance.verification import verify
@@ -24,11 +24,15 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Entries with seq > `after`; of one use case if named; the `newest` N only if above 0. Oldest first."""
+    """Entries with seq > `after`; of one use case if named; the `newest` N only if above 0. Oldest first.
+
+    With `spoken` people's words stand where an entry refers to them; without, entries are as their digests have them.
+    """
 
     after: Count = 0
     use_case: Text = ""
     newest: Count = 0
+    spoken: bool = False
 
 
 class LedgerVerify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +58,8 @@ def ledger(context: Context, actor: Actor, arguments: Ledger) -> dict[str, Any]:
     require(actor, (Role.OPERATE, Role.APPROVE), arguments.use_case)
     with context.store.read() as tx:
         entries = tx.ledger.read(after=arguments.after, use_case=arguments.use_case, newest=arguments.newest)
-        return {"entries": [msgspec.structs.asdict(entry) for entry in entries]}
+        found = [msgspec.structs.asdict(entry) for entry in entries]
+        return {"entries": words.spoken(tx, found, actor) if arguments.spoken else found}
 
 
 def ledger_verify(context: Context, _: Actor, arguments: LedgerVerify) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from pilotage.governance.decisions import MADE_ON
 from pilotage.governance.keys import shown
 from pilotage.governance.ledger import GENESIS, chain_faults, fingerprint
 from pilotage.governance.standing import spec_of
+from pilotage.governance.words import referred
 from pilotage.spec.route import Route
+from pilotage.store.base import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -78,6 +80,8 @@ class Told:
         self.releases: dict[str, Words] = {}
         self.registered: dict[str, Words] = {}
         self.statuses: dict[str, Words] = {}
+        self.words: dict[str, int] = {}
+        self.erased: set[str] = set()
         self.batches: dict[str, dict[int, str]] = {}
         self.judged_by: dict[str, int] = {}
 
@@ -93,24 +97,28 @@ class Told:
 
     def _remember(self, entry: LedgerEntry) -> None:
         detail = entry.detail
-        words = Words(entry.seq, entry.use_case, detail)
+        told = Words(entry.seq, entry.use_case, detail)
         match entry.action:
             case "evidence":
-                self.evidence[str(detail.get("id", ""))] = words
+                self.evidence[str(detail.get("id", ""))] = told
             case "policy":
-                self.policy = words
+                self.policy = told
             case "approve" | "waive" | "withdraw":
-                self.approvals[str(detail.get("id", ""))] = words
+                self.approvals[str(detail.get("id", ""))] = told
             case "alarm" | "alarm_act" | "alarm_acknowledged" | "alarm_resolved":
-                self.alarms[str(detail.get("id", ""))] = words
+                self.alarms[str(detail.get("id", ""))] = told
             case "key_create" | "key_rotate" | "key_revoke":
-                self.keys[str(detail.get("id", ""))] = words
+                self.keys[str(detail.get("id", ""))] = told
             case "register" | "release" | "charter":
-                self.registered[entry.use_case] = words
+                self.registered[entry.use_case] = told
                 releases = detail.get("releases")
                 for known in map(str, releases.values() if isinstance(releases, dict) else ()):
                     # Whoever registers a content first is its author for good.
                     self.releases.setdefault(known, Words(entry.seq, entry.use_case, {"author": entry.actor}))
+            case "words_erased":
+                self.erased.update(map(str, detail.get("words", ())))
+        for reference in referred(detail):
+            self.words.setdefault(reference, entry.seq)
         if "status" in detail:
             self.statuses[entry.use_case] = Words(entry.seq, entry.use_case, {"status": detail["status"]})
         if "rollout" in detail:
@@ -139,6 +147,7 @@ def _row_faults(tx: Transaction, told: Told) -> Iterator[str]:
     yield from _compared("approval", told.approvals, approvals)
     yield from _alarm_faults(tx, told.alarms)
     yield from _key_faults(tx, told.keys)
+    yield from _words_faults(tx, told)
     yield from _policy_faults(tx, told.policy)
     yield from _release_faults(tx, told.releases, names)
     yield from _file_faults(tx, names, told.judged_by)
@@ -202,6 +211,21 @@ def _key_faults(tx: Transaction, told: Mapping[str, Words]) -> Iterator[str]:
     for known, words in told.items():
         if tx.keys.get(known) is None:
             yield f"key {known}, which entry {words.seq} tells of, is gone"
+
+
+def _words_faults(tx: Transaction, told: Told) -> Iterator[str]:
+    kept: set[str] = set()
+    for row in tx.words.all():
+        kept.add(row.reference)
+        if row.reference != WORDS + hashlib.sha256(row.salt + row.text.encode()).hexdigest():
+            yield f"the words that entry {told.words.get(row.reference, 0)} refers to were altered"
+        elif row.reference not in told.words:
+            yield f"no entry tells of the words {row.reference[: len(WORDS) + 12]}"
+    for reference, seq in told.words.items():
+        if reference not in kept and reference not in told.erased:
+            yield f"the words that entry {seq} refers to are gone, and no entry says that they were erased"
+    for reference in kept & told.erased:
+        yield f"the words that entry {told.words.get(reference, 0)} refers to were erased, and are there"
 
 
 def _policy_faults(tx: Transaction, told: Words | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from pilotage.clock import HOUR, SECOND
-from pilotage.governance import standing
+from pilotage.governance import standing, words
 from pilotage.status import MILLION
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Notices:
         url = self._context.environment(receiver.url_env)
         if not url:
             return f"{receiver.url_env} is not set where the server runs"
+        with self._context.store.read() as tx:
+            alarm = msgspec.structs.replace(alarm, note=words.text_of(tx, alarm.note))
         message = message_of(receiver, notice, alarm)
         return self._post(url, message.body, message.content_type)
 

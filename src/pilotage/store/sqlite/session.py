@@ -14,7 +14,7 @@ class Session:
         self._connection = connection
         self._writable = writable
         self._open = True
-        self.destroyed_a_key = False
+        self.destroyed = False
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield rows as they are fetched; only while the transaction is open."""
