@@ -156,6 +156,23 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
+class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest system card that was given out: which it is (`digest`), and what it was made of.
+
+    `file` and `rules` are the digests of the use case's file and of the organisation's; `verdicts` are those of every
+    measure that it tells of.
+    """
+
+    release: str
+    digest: str
+    charter: str
+    file: str
+    at: int
+    actor: str
+    rules: str = ""
+    verdicts: dict[str, str] = {}
+
+
 class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where one use case stands. `live` serves, and has since `live_since` (0: since a version that did not note it);
     `candidate` is on its way through `stage`; `previous` was live before.
@@ -180,6 +197,7 @@ class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     paused: bool = False
     retired: bool = False
     ended: tuple[Ended, ...] = ()
+    card: Card | None = None
     entry: int = 0
 
     @property

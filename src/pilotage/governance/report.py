@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pilotage.records import Evidence
     from pilotage.spec.metric import Metric
     from pilotage.spec.use_case import UseCase
+    from pilotage.store.base import Transaction
 
 WORST = 10
 DAY = 86_400_000_000
@@ -71,14 +72,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
     """Return the report as plain data; `digest` is SHA-256 over the canonical JSON of everything else."""
-    now = context.clock.now()
     with context.store.read() as tx:
-        stands = standing.standing(tx, arguments.use_case)
-        rules = rules_of(tx, stands.registered, stands.spec)
-        release = _subject(stands, arguments.variant)
-        evidence = tx.evidence.of(arguments.use_case)
-        approvals = [given for given in tx.approvals.of(arguments.use_case) if given.release == release]
-        seq, digest = tx.ledger.head()
+        return gathered(tx, standing.standing(tx, arguments.use_case), arguments.variant, context.clock.now())
+
+
+def digested(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts with the SHA-256 over their canonical JSON."""
+    return {**facts, "digest": hashlib.sha256(canonical(msgspec.to_builtins(facts))).hexdigest()}
+
+
+def gathered(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str, Any]:
+    """Return what is known of one release at one moment."""
+    rules = rules_of(tx, stands.registered, stands.spec)
+    release = _subject(stands, variant)
+    evidence = tx.evidence.of(stands.spec.name)
+    approvals = [given for given in tx.approvals.of(stands.spec.name) if given.release == release]
+    seq, digest = tx.ledger.head()
     spec, status = stands.spec, stands.status
     answers = _Answers(stands, release, evidence, rules, now)
     way: list[dict[str, Any]] = []
@@ -119,7 +128,7 @@ def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
     }
     facts["pictures"] = {one["name"]: drawn for one in facts["questions"] if (drawn := _specification(one))}
     facts["questions"] = [one for one in facts["questions"] if one["name"] != OTHER.name or one["lines"]]
-    return {**facts, "digest": hashlib.sha256(canonical(msgspec.to_builtins(facts))).hexdigest()}
+    return digested(facts)
 
 
 def _subject(stands: Standing, variant: str) -> str:
@@ -138,6 +147,9 @@ class _Answers:
 
     def __init__(self, stands: Standing, release: str, evidence: Sequence[Evidence], rules: Rules, now: int) -> None:
         spec, status = stands.spec, stands.status
+        if release == status.live:
+            # What it was compared with on its way is what served before it.
+            status = msgspec.structs.replace(status, live=status.previous)
         since = now - lasts(spec, rules)
         wanted = {stage: measured_criteria(spec, status, stage, rules) for stage in ROAD}
         measures = sorted(

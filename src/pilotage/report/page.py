@@ -1,4 +1,4 @@
-"""A report as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
+"""A report, or a system card, as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def page(facts: Mapping[str, Any]) -> str:
         day=_day,
         money=_money,
     )
+
+
+def card_page(facts: Mapping[str, Any]) -> str:
+    """Return the system card's HTML. `facts` is what `governance.card.card` gives."""
+    return _templates.get_template("card.html").render(facts=facts, style=STYLE, when=_when)
 
 
 def _picture(question: Mapping[str, Any]) -> str:
