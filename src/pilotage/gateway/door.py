@@ -9,6 +9,8 @@ from pilotage import access
 from pilotage.access import Key, Role
 from pilotage.clock import Clock
 from pilotage.errors import RequestError
+from pilotage.gateway.segments import HEADER as SEGMENT
+from pilotage.gateway.segments import segment_of
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.routing import Assignment, RoutingTable
 from pilotage.spec.route import Route
@@ -33,6 +35,7 @@ class Admitted(NamedTuple):
     key: str
     source: str
     caller: str
+    segment: str = ""
 
 
 class Door:
@@ -111,7 +114,11 @@ class Door:
             self.business_digest(name, business) if business else "",
             source or "live",
             key.id,
+            self.segment(incoming.header(b"x-pilotage-segment"), route),
         )
+
+    def segment(self, given: str, route: Route) -> str:
+        return segment_of(self.bounded(given, SEGMENT), route.segments) if given and route.segments else ""
 
     def route(self, use_case: str, *, param: str) -> Route:
         route = self.current().routes.get(use_case)
