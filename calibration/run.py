@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration import claims, detectors, engine, false_calls, live, pictures, samples
+from calibration import claims, detectors, engine, fairness, false_calls, live, pictures, samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,7 @@ HEADS = {
         "days at 3,000 new users a day",
     ),
     "engine": engine.HEAD,
+    "fairness": fairness.HEAD,
     "watch": ("after release (errors .02, then .04; 20 units a tick)", "measured", "promised"),
     "production": (
         "as production runs it; 1,000 ticks promised, 20 units a tick",
@@ -106,6 +107,7 @@ def everything(seed: int, size: float) -> Iterator[Figure]:
         engine.outcomes,
         detectors.after_release,
         detectors.histograms,
+        fairness.holds,
         live.kinds,
     )
     for group, child in zip(groups, np.random.SeedSequence(seed).spawn(len(groups)), strict=True):

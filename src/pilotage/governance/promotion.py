@@ -52,6 +52,7 @@ def gate_of(tx: Transaction, stands: Standing, now: int) -> Gate | None:
         approvals=[given for given in tx.approvals.of(status.use_case) if given.release in status.candidates],
         now=now,
         readings=shown.readings if shown else None,
+        parity=shown.parity if shown else None,
         rules=rules_of(tx, stands.registered, stands.spec),
     )
 

@@ -59,6 +59,7 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         barred=_barred(tx, spec, releases),
         retention=kept,
         retain_for=days,
+        segments=dict(spec.fairness.segments),
         caches=may_cache(organisation, spec.data),
         forgotten=tx.erasures.count(registered.name),
         currency=spec.budget.currency if spec.budget else "EUR",

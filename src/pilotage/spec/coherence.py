@@ -37,6 +37,7 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _caches(tables, variants)
     yield from _metrics(tables)
     yield from _unprovable(tables)
+    yield from _margins(tables)
     yield from _criteria(tables)
     yield from unaffordable(tables, variants)
     yield from _shadow(tables, variants)
@@ -282,6 +283,15 @@ def _candidates(tables: Mapping[str, Any]) -> Iterator[str]:
     for name in (tables.get("candidate"), *(rivals if isinstance(rivals, list) else ())):
         if isinstance(name, str):
             yield name
+
+
+def _margins(tables: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield margins of fairness that are about no goal and no guardrail."""
+    known = {*_table(tables, "goals"), *_table(tables, "guardrails"), "errors", "fallbacks"}
+    for name in _table(_table(tables, "fairness"), "margins"):
+        if name not in known:
+            says = f"fairness.margins names {shown(name)}, which is no goal and no guardrail{meant(name, known)}"
+            yield ("fairness", "margins", name), says
 
 
 def _secrets(path: KeyPath, value: Any) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import pydantic
 from pydantic import Field, model_validator
 
 from pilotage.spec.assessment import Assessment, Risk
+from pilotage.spec.fairness import Fairness
 from pilotage.spec.filter import Filter
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
@@ -174,6 +175,8 @@ class UseCase(Strict):
     """How a candidate reaches users."""
     watch: Watch = Watch()
     """How what serves is watched for getting worse."""
+    fairness: Fairness = Fairness()
+    """Outcomes by group of units, and how far apart they may be."""
     approvals: Approvals = Approvals()
     """How many people must say yes."""
 
@@ -200,6 +203,9 @@ class UseCase(Strict):
 
         Another digest voids evidence and approvals. Gates are not in it: a bound may move on what has been measured.
         """
-        part = self.model_dump(mode="json", include={"goals", "guardrails", "scope", "tier", "unit", "approvals"})
+        promised = {"goals", "guardrails", "scope", "tier", "unit", "approvals"}
+        if self.fairness.segments:
+            promised.add("fairness")
+        part = self.model_dump(mode="json", include=promised)
         text = json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
