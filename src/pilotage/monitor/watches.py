@@ -71,7 +71,9 @@ class Watches:
         for name, one in self.read(tx).items():
             known = self._specs[name]
             period = Period(known.spec.watch.cycle, one.status.live, holdback_of(known.spec, one.status))
-            found[name_of(name)] = Followed(one.course, known.metrics, {}, period)
+            found[name_of(name)] = Followed(
+                one.course, known.metrics, {}, period, segments=known.spec.fairness.segments
+            )
         return found
 
     def frontier(self, tx: Transaction, rollout: str) -> Mapping[str, int]:
