@@ -109,6 +109,11 @@ def test_a_pack_holds_what_an_auditor_checks_without_pilotage(tmp_path: Path) ->
         assert sums.keys() == {file.name for file in pack.iterdir()} - {"SHA256SUMS"}
         for name, digest in sums.items():
             assert hashlib.sha256((pack / name).read_bytes()).hexdigest() == digest
+        # Something else comes into the ledger meanwhile; the same card is still the same pack, byte for byte.
+        server.command("keys_create", name="another", roles=["infer"])
+        again = pilotage("report", "help", "--pack", "--output", str(tmp_path / "y.zip"), workspace=tmp_path / "ws")
+        assert again.returncode == 0, again.stderr
+        assert (tmp_path / "y.zip").read_bytes() == (tmp_path / "x.zip").read_bytes()
         key = (pack / "checkpoint.key").read_text().strip()
         verifier = Path(__file__).parents[2] / "docs" / "verify_ledger.py"
         checked = subprocess.run(
@@ -125,6 +130,8 @@ def test_a_pack_holds_what_an_auditor_checks_without_pilotage(tmp_path: Path) ->
         page = Page((pack / "card.html").read_text())
         assert (page.fetched, "script" in page.tags) == ([], False)
         assert EVIL not in (pack / "card.html").read_text()
+        assert "<script" not in (pack / "card.md").read_text()
+        assert "| Does it work? |" in (pack / "card.md").read_text()
         assert pilotage("report", "help", "--check", workspace=tmp_path / "ws").returncode == 0
         (directory / "usecase.toml").write_text((directory / "usecase.toml").read_text() + "\n# Another word.\n")
         assert pilotage("apply", str(directory), workspace=tmp_path / "ws").returncode == 0

@@ -8,12 +8,25 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.test_commands import ADMIN, ANOTHER_GOAL, ANOTHER_MODEL, AUTHOR, OTHER, actions, do, folder
+from tests.unit.test_commands import (
+    ADMIN,
+    ANOTHER_GOAL,
+    ANOTHER_MODEL,
+    AUTHOR,
+    OTHER,
+    actions,
+    do,
+    folder,
+    tick,
+    to_canary,
+)
 
 from pilotage.clock import HOUR, FrozenClock
-from pilotage.errors import Refused
+from pilotage.errors import Refused, WrongCall
+from pilotage.governance import checkpoint
 from pilotage.governance.commands import Context
 from pilotage.report.framework import Framework, Item, Told, frameworks, mapped
+from pilotage.report.page import card_page, card_text
 from pilotage.spec.assessment import HIGH_RISK, PROHIBITED, TRANSPARENCY
 from pilotage.store.sqlite import SqliteStore
 
@@ -149,6 +162,87 @@ def test_a_card_that_was_given_out_says_what_does_not_fit_any_more(context: Cont
         f"it is about {card['release']}, and {do(context, 'status')['use_cases'][0]['live']} serves"
     ]
     assert do(context, "ledger_verify", ADMIN)["ok"] is True
+
+
+def test_the_same_card_is_given_out_once(context: Context) -> None:
+    measured(context, "quality_difference", 0.1)
+    first = do(context, "card_issue", use_case="support")
+    assert isinstance(context.clock, FrozenClock)
+    context.clock.advance(HOUR)
+    do(context, "keys_create", ADMIN, name="another", roles=["infer"])
+    assert do(context, "card_issue", OTHER, use_case="support") == first
+    assert actions(context).count("card") == 1
+    measured(context, "quality_difference", 0.2)
+    second = do(context, "card_issue", use_case="support")
+    assert (second["digest"] != first["digest"], actions(context).count("card")) == (True, 2)
+
+
+def test_a_checkpoint_may_be_of_what_the_ledger_was(context: Context) -> None:
+    measured(context, "quality", 0.8)
+    entries = do(context, "ledger", ADMIN)["entries"]
+    made = do(context, "ledger_checkpoint", ADMIN, entries=len(entries) - 1)
+    kept = checkpoint.read(made["checkpoint"], made["key"])
+    assert (kept.entries, kept.digest) == (entries[-2]["seq"], entries[-2]["digest"])
+    with pytest.raises(WrongCall, match=f"the ledger has {len(entries)} entries, not {len(entries) + 1}"):
+        do(context, "ledger_checkpoint", ADMIN, entries=len(entries) + 1)
+
+
+def test_a_card_tells_who_agreed_and_what_of_it_counts_no_more(context: Context) -> None:
+    def told() -> list[tuple[str, str]]:
+        found = do(context, "card", use_case="support")["report"]["approvals"]
+        return [(one["person"] or one["actor"], one["ended"]) for one in found]
+
+    do(context, "approve", OTHER, use_case="support", reason="read it")
+    assert [ended for _, ended in told()] == [""]
+    do(context, "card_issue", use_case="support")
+    assert stale(context) == []
+    assert isinstance(context.clock, FrozenClock)
+    context.clock.advance(1)
+    do(context, "withdraw", OTHER, use_case="support", reason="read it again")
+    ((who, ended),) = told()
+    assert ended.startswith(f"withdrawn by {who} on ")
+    assert stale(context) == ["who agreed is not what it was"]
+    do(context, "approve", OTHER, use_case="support")
+    assert [ended for _, ended in told()][1:] == [""]
+    context.clock.advance(31 * 24 * HOUR)
+    assert told()[1][1].startswith("it ended on ")
+
+
+def test_a_card_tells_what_users_outcomes_showed(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "road.db")) as store:
+        clock = FrozenClock()
+        context = Context(store, clock)
+        to_canary(context)
+        before = do(context, "card", use_case="support")["report"]["outcomes"]
+        assert (before["rollout"]["phase"], before["rollout"]["metrics"]) == ("running", [])
+        tick(context)
+        do(context, "card_issue", use_case="support")
+        tick(context)
+        card = do(context, "card", use_case="support")
+        found = {one["metric"]: one for one in card["report"]["outcomes"]["rollout"]["metrics"]}
+        assert card["report"]["outcomes"]["rollout"]["phase"] == "promoted"
+        assert (found["resolved"]["role"], found["resolved"]["verdict"]) == ("goal", "pass")
+        assert found["resolved"]["says"].startswith("resolved +")
+        assert found["errors"]["shown"] == "shown to be no worse than its margin"
+        # The yes that let it into canary has done its work, and does not end by its date any more.
+        clock.advance(31 * 24 * HOUR)
+        assert [one["ended"] for one in do(context, "card", use_case="support")["report"]["approvals"]] == [""]
+        live = card["release"]
+        assert [says for says in stale(context) if "serves now" in says or "it was in" in says] == [
+            f"{live} serves now, and {card['report']['baseline']} did",
+            "it was in canary, and is in production",
+        ]
+        assert "| resolved" not in card_text(card)
+        assert "resolved +" in card_text(card)
+        assert "resolved +" in card_page(card)
+
+
+@pytest.mark.parametrize("evil", ["<script>x</script>", "a | b", "[x](javascript:y)", "`c`", "line\n# head"])
+def test_markdown_means_nothing_that_people_wrote(context: Context, evil: str) -> None:
+    facts = do(context, "card", use_case="support")
+    told = card_text({**facts, "purpose": evil, "affected": [evil]})
+    assert evil not in told
+    assert "\n# head" not in told
 
 
 def test_what_a_card_says_is_too_old_counts_as_gone(context: Context) -> None:

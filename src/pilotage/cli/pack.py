@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pilotage.cli.ledger import as_lines
 from pilotage.errors import Denied, NotFound
-from pilotage.report.page import card_page, page
+from pilotage.report.page import card_page, card_text, page
 
 if TYPE_CHECKING:
     from pilotage.app.client import Commander
@@ -27,6 +27,7 @@ def gather(run: Commander, name: str, variant: str) -> dict[str, bytes]:
     entry, report = card.pop("entry"), card["report"]
     files = {
         "card.html": card_page(card).encode(),
+        "card.md": card_text(card).encode(),
         "card.json": _json(card),
         "report.html": page(report).encode(),
         "report.json": _json(report),
@@ -44,7 +45,7 @@ def gather(run: Commander, name: str, variant: str) -> dict[str, bytes]:
         files["organisation.toml"] = base64.b64decode(rules["file"])
     except NotFound as fault:
         left_out.append(f"organisation.toml: {fault.message}")
-    files |= _ledger(run, name, left_out)
+    files |= _ledger(run, name, entry, left_out)
     files["README.txt"] = _readme(card, entry, files, left_out).encode()
     files[SUMS] = "".join(f"{hashlib.sha256(files[one]).hexdigest()}  {one}\n" for one in sorted(files)).encode()
     return files
@@ -59,12 +60,16 @@ def write_pack(writing: BinaryIO, files: dict[str, bytes]) -> None:
             archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED)
 
 
-def _ledger(run: Commander, name: str, left_out: list[str]) -> dict[str, bytes]:
-    """Return the ledger with its signed head. An extract of a chain proves nothing, so it is whole where it may be read."""
-    extract = {"ledger-of-this-use-case.jsonl": as_lines(run.run("ledger", {"use_case": name})).encode()}
+def _ledger(run: Commander, name: str, last: int, left_out: list[str]) -> dict[str, bytes]:
+    """Return the ledger up to the card's own entry, with its signed head.
+
+    An extract of a chain proves nothing, so it is whole where it may be read.
+    """
+    mine = run.run("ledger", {"use_case": name})
+    extract = {"ledger-of-this-use-case.jsonl": as_lines(_until(mine, last)).encode()}
     try:
-        whole = as_lines(run.run("ledger", {})).encode()
-        signed = run.run("ledger_checkpoint", {})
+        whole = as_lines(_until(run.run("ledger", {}), last)).encode()
+        signed = run.run("ledger_checkpoint", {"entries": last})
     except Denied as fault:
         left_out.append(f"ledger.jsonl and its checkpoint, for they tell of other use cases too: {fault.message}")
         return extract
@@ -76,12 +81,18 @@ def _ledger(run: Commander, name: str, left_out: list[str]) -> dict[str, bytes]:
     }
 
 
+def _until(found: dict[str, Any], last: int) -> dict[str, Any]:
+    """Return the entries without those that came after the card's own: another pack of the same card is the same."""
+    return {"entries": [entry for entry in found["entries"] if entry["seq"] <= last]}
+
+
 def _json(facts: Any) -> bytes:
     return (json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 _WHAT = {
     "card.html": "the system card, to be read and printed",
+    "card.md": "the same as Markdown",
     "card.json": "the same as data",
     "report.html": "the report on the release: six questions and their answers",
     "report.json": "the same as data",

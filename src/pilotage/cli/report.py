@@ -30,7 +30,7 @@ def report(
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Where to write it; NAME-report.html, NAME-card.html or NAME-pack.zip if not given.",
+            help="Where to write it; NAME-report.html, NAME-card.html or NAME-pack.zip if not given. A card to FILE.md is Markdown.",
             show_default=False,
         ),
     ] = None,
@@ -62,14 +62,15 @@ def report(
 
 
 def _page(run: Commander, name: str, variant: str, output: Path | None, *, kind: str, as_json: bool) -> None:
-    from pilotage.report.page import card_page, page
+    from pilotage.report.page import card_page, card_text, page
 
     facts = run.run(kind, given(use_case=name, variant=variant))
     if as_json:
         show_json(facts)
         return
     file = output or Path(f"{name}-{kind}.html")
-    write_text(file, card_page(facts) if kind == "card" else page(facts))
+    card = card_text if file.suffix == ".md" else card_page
+    write_text(file, card(facts) if kind == "card" else page(facts))
     say(f"{facts['release']}", style="bold")
     if kind == "card":
         table(("framework", "covered", "partly", "open", "outside", "unknown"), map(_counts, facts["frameworks"]))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pilotage.decision.wording import variant_of
 from pilotage.errors import NotFound
 from pilotage.governance import standing
+from pilotage.governance.agreed import agreed
 from pilotage.governance.context import Text, moment
 from pilotage.governance.organisation import organisation_of, providers_asked, rules_of
-from pilotage.governance.report import digested, gathered
+from pilotage.governance.report import digested, gathered, stage_of, subject, verdicts
 from pilotage.governance.shown import Subject, shown
 from pilotage.report.framework import frameworks, mapped
 from pilotage.spec.assessment import HIGH_RISK, PROHIBITED, TRANSPARENCY
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.governance.standing import Standing
+    from pilotage.records import LedgerEntry
     from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
     from pilotage.store.base import Transaction
@@ -47,10 +50,17 @@ def card(context: Context, _: Actor, arguments: CardOf) -> dict[str, Any]:
 
 
 def card_issue(context: Context, actor: Actor, arguments: CardOf) -> dict[str, Any]:
-    """Return the card, and put on record that it was given out: from now on it is told where it does not fit any more."""
-    with context.store.write() as tx:
+    """Return the card, and put on record that it was given out: from now on it is told where it does not fit any more.
+
+    Where the newest card on record says the same, that one is returned again, as it was. Raise Conflict where the use case
+    moves on meanwhile: the card is made before anything is locked, for that takes its time.
+    """
+    with context.store.read() as tx:
         now = moment(context, tx)
         stands = standing.standing(tx, arguments.use_case)
+        again = _again(tx, stands, arguments.variant, now)
+        if again is not None:
+            return again
         facts = _card(tx, stands, arguments.variant, now)
         made = Card(
             release=facts["release"],
@@ -59,13 +69,29 @@ def card_issue(context: Context, actor: Actor, arguments: CardOf) -> dict[str, A
             file=stands.registered.files[FILE],
             at=now,
             actor=actor.id,
+            live=stands.status.live,
+            stage=facts["report"]["stage"],
             rules=_rules_file(tx),
-            verdicts=_verdicts(facts["report"]),
+            verdicts=verdicts(tx, stands, arguments.variant, now),
+            agreed=_agreed(facts["report"]["approvals"]),
+            until=facts["report"]["ledger"]["entries"],
         )
+    with context.store.write() as tx:
+        made = msgspec.structs.replace(made, entry=tx.ledger.head()[0] + 1)
         status = msgspec.structs.replace(stands.status, card=made, version=stands.status.version + 1)
         detail = {"release": made.release, "card": made.digest}
-        entry = standing.write(tx, status, at=now, actor=actor.id, action="card", detail=detail)
+        at = max(now, moment(context, tx))
+        entry = standing.write(tx, status, at=at, actor=actor.id, action="card", detail=detail)
         return {**facts, "entry": entry.seq}
+
+
+def _again(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str, Any] | None:
+    """Return the newest card on record, made once more as of its own time, if it is this one and nothing has changed."""
+    made = stands.status.card
+    if made is None or not made.entry or made.release != subject(stands, variant) or _stale(tx, stands, made, now):
+        return None
+    facts = _card(tx, stands, variant, made.at, until=made.until)
+    return {**facts, "entry": made.entry} if facts["digest"] == made.digest else None
 
 
 def card_stands(tx: Transaction, stands: Standing, now: int) -> dict[str, Any] | None:
@@ -86,30 +112,33 @@ def _stale(tx: Transaction, stands: Standing, made: Card, now: int) -> list[str]
     status, found = stands.status, []
     if made.release not in (*status.candidates, status.live):
         return [f"it is about {made.release}, and {status.live or 'nothing'} serves"]
-    if made.release != status.live and status.live_since > made.at:
-        found.append(f"{status.live} went into production since")
+    if made.live != status.live:
+        found.append(f"{status.live or 'nothing'} serves now, and {made.live or 'nothing'} did")
+    stage = stage_of(status, made.release)
+    if made.stage != stage:
+        found.append(f"it was in {made.stage}, and is in {stage}")
     if made.charter != status.charter:
         found.append("the charter has changed since")
     if made.file != stands.registered.files[FILE]:
         found.append("the use case's file has changed since")
     if made.rules != _rules_file(tx):
         found.append("the organisation's rules have changed since")
-    variant = made.release.partition("/")[2].partition("@")[0]
-    verdicts = _verdicts(gathered(tx, stands, variant, now))
-    for measure in sorted({*made.verdicts, *verdicts}):
-        before, after = made.verdicts.get(measure, ""), verdicts.get(measure, "")
+    variant = variant_of(made.release)
+    known = verdicts(tx, stands, variant, now)
+    for measure in sorted({*made.verdicts, *known}):
+        before, after = made.verdicts.get(measure, ""), known.get(measure, "")
         if before != after:
             found.append(f"{measure} was {before or 'not measured'}, and is {after or 'not measured'} now")
+    rules = rules_of(tx, stands.registered, stands.spec)
+    given = tx.approvals.of(status.use_case, release=made.release)
+    evidence = tx.evidence.of(status.use_case, release=made.release)
+    if _agreed(agreed(stands, rules, given, evidence, now)) != made.agreed:
+        found.append("who agreed is not what it was")
     return found
 
 
-def _verdicts(report: dict[str, Any]) -> dict[str, str]:
-    """Return by measure what is known: its verdict, or that it was measured where nothing judges it."""
-    return {
-        line["measure"]: line["verdict"] or ("measured" if "id" in line else "")
-        for question in report["questions"]
-        for line in question["lines"]
-    }
+def _agreed(given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(sorted(one["id"] for one in given if not one["ended"]))
 
 
 def _rules_file(tx: Transaction) -> str:
@@ -117,9 +146,9 @@ def _rules_file(tx: Transaction) -> str:
     return policy.file if policy is not None else ""
 
 
-def _card(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str, Any]:
+def _card(tx: Transaction, stands: Standing, variant: str, now: int, *, until: int = 0) -> dict[str, Any]:
     spec, status = stands.spec, stands.status
-    report = gathered(tx, stands, variant, now)
+    report = gathered(tx, stands, variant, now, until=until)
     release = tx.releases.get(report["release"])
     if release is None:
         raise NotFound(
@@ -134,7 +163,7 @@ def _card(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str
         evidence=tx.evidence.of(spec.name, release=release.reference),
         report=report,
         providers=providers_asked(organisation, asked),
-        entries=tx.ledger.head()[0],
+        entries=report["ledger"]["entries"],
         now=now,
     )
     told = shown(subject)
@@ -180,11 +209,18 @@ def _card(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str
                     "action": entry.action,
                     "reason": str(entry.detail.get("reason", "")),
                 }
-                for entry in tx.ledger.read(use_case=spec.name, newest=NEWEST_CHANGES)
+                for entry in _changes(tx, spec.name, report["ledger"]["entries"])
             ],
             "report": report,
         }
     )
+
+
+def _changes(tx: Transaction, name: str, last: int) -> list[LedgerEntry]:
+    """Return the newest entries about a use case, up to one."""
+    after, _ = tx.ledger.head()
+    entries = tx.ledger.read(use_case=name, newest=NEWEST_CHANGES + after - last)
+    return [entry for entry in entries if entry.seq <= last][-NEWEST_CHANGES:]
 
 
 _CONTROLS = (

@@ -161,11 +161,11 @@ def _governed(subject: Subject) -> Iterator[tuple[str, Told]]:
         f"The rules of {rules.organisation} are in force." if rules.organisation else "",
         "No organisation.toml is in force.",
     )
-    given = [one for one in subject.report["approvals"] if one.get("kind", "approve") == "approve"]
+    given = [one for one in subject.report["approvals"] if one["kind"] == "approve" and not one["ended"]]
     asked = {**spec.approvals.model_dump(), **{stage: n for stage, n in rules.approvals.items() if n}}
     wanted = {stage: n for stage, n in asked.items() if n}
     if given:
-        says = f"{len(given)} approvals by {', '.join(sorted({str(one['actor']) for one in given}))}."
+        says = f"{len(given)} approvals by {', '.join(sorted({one['person'] or one['actor'] for one in given}))} stand."
         yield "approvals", Told(True, says)
     else:
         says = "Approvals are asked for, and none is given yet." if wanted else "No stage asks for anybody's approval."
