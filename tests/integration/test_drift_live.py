@@ -191,7 +191,7 @@ def test_without_texts_a_price_and_a_model_are_noticed(house: House) -> None:
 
 @pytest.mark.parametrize("house", ["none"], indirect=True)
 def test_what_it_costs_comes_to_and_was_projected(house: House) -> None:
-    money = Money(house.context, house.events, house.mandate)
+    money = Money(house.context, house.events, house.mandate, pause=0)
     live = house.status["live"]
     projected = {"value": 0.0005, "low": 0.0004, "high": 0.0006, "n": 50, "method": "made up", "data": "d"}
     house.run("record_evidence", use_case="help", release=live, measure="cost", **projected)

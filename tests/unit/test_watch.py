@@ -111,6 +111,18 @@ def test_when_nobody_reports_any_more_it_is_that_which_is_told() -> None:
     assert {name for name, _ in stream.lines} == {"resolved|told"}
 
 
+@pytest.mark.parametrize(("rate", "told_of"), [(0.3, {"resolved"}), (0.0, {"resolved|told"})])
+def test_where_only_the_good_is_told_of_fewer_reports_are_the_metric_itself(rate: float, told_of: set[str]) -> None:
+    stream = Stream(file(), KNOWN)
+    for minute in range(1, 1600):
+        yes = int(stream.rng.binomial(4, 0.6 if minute < 1500 else rate))
+        cells = (cell(yes, 4 - yes),)
+        batch = Batch(at=T0 + minute * MINUTE, metrics={"resolved": cells, "resolved|told": cells})
+        stream.watching, crossings = after(stream.watching, batch, stream.setting)
+        stream.crossed += [(minute, crossing) for crossing in crossings]
+    assert {name for name, _ in stream.lines} == told_of
+
+
 def test_a_level_that_no_rollout_has_shown_is_learned_for_a_day() -> None:
     stream = Stream(file()).go(1380, resolved=0.6)
     assert not learned(stream)
@@ -241,7 +253,6 @@ RAMP = RolloutStatus(
 @pytest.mark.parametrize(
     ("action", "more", "does", "says"),
     [
-        ("notify", {}, None, "only wants people to be told"),
         ("hold", {}, None, "nothing is on its way"),
         ("hold", {"candidate": "support/c@1"}, Action.PAUSE, "Paused. resolved: has been 40 %"),
         ("hold", {"candidate": "support/c@1", "paused": True}, None, "paused already"),

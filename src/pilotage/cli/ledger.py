@@ -170,13 +170,17 @@ def export(
     server: Server = "",
 ) -> None:
     """Write every entry as one line of JSON, with its digest and the one before."""
-    entries = _entries(commander(workspace, server).run("ledger", {}))
-    lines = "".join(f"{json.dumps(entry, sort_keys=True, ensure_ascii=False)}\n" for entry in entries)
+    result = commander(workspace, server).run("ledger", {})
     if file is None:
-        sys.stdout.write(lines)
+        sys.stdout.write(as_lines(result))
         return
-    write_text(file, lines)
-    say(f"{len(entries)} entries written to {file}")
+    write_text(file, as_lines(result))
+    say(f"{len(_entries(result))} entries written to {file}")
+
+
+def as_lines(result: dict[str, Any]) -> str:
+    """Return entries as JSON lines, the form that is exported and checked elsewhere."""
+    return "".join(f"{json.dumps(entry, sort_keys=True, ensure_ascii=False)}\n" for entry in _entries(result))
 
 
 def _show_replay(found: dict[str, Any]) -> None:

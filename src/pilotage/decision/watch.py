@@ -15,7 +15,7 @@ import msgspec
 
 from pilotage.decision.batch import BASELINE
 from pilotage.decision.stratum import Arm
-from pilotage.decision.stream import Question, Stream, questions, reference, stepped, taken
+from pilotage.decision.stream import Question, Stream, above_zero, questions, reference, stepped, taken
 from pilotage.decision.verdict import judged
 from pilotage.stats.mixture import START
 from pilotage.status import MILLION, Allocated, Phase, RolloutStatus
@@ -112,6 +112,9 @@ def after(watching: Watching, batch: Batch, setting: Setting) -> tuple[Watching,
         stream = watching.streams.get(name, Stream())
         source = f"{asked.metric}|told" if asked.told else asked.metric
         sides = _sides(batch.metrics.get(source, ()), asked)
+        if asked.of is not None and not stream.ready:
+            _, values = _sides(batch.metrics.get(asked.metric, ()), setting.asked[asked.metric])
+            stream = msgspec.structs.replace(stream, above=stream.above + above_zero(asked, values))
         stream, gain = taken(
             stream, asked, sides, at=batch.at, hour=hour, share=setting.share, enough=setting.watch.learns_from
         )
@@ -137,7 +140,7 @@ def _lines(
     """Return the stream past the lines that it crossed; one that acted begins again."""
     stream = streams[name]
     told = streams.get(f"{asked.metric}|told")
-    if told is not None and not asked.told and told.cusum >= _DOUBTFUL:
+    if told is not None and not asked.told and _silent(told, stream):
         return stream, None
     if stream.level >= setting.act:
         crossing = _crossing(name, asked, stream, "act")
@@ -148,6 +151,17 @@ def _lines(
         # It has come back: what comes next is another alarm.
         return msgspec.structs.replace(stream, warned=False), None
     return stream, None
+
+
+def _silent(told: Stream, stream: Stream) -> bool:
+    """Return whether what has changed may be that reports do not come any more: then the metric waits.
+
+    Where only one side is told of, fewer reports are the metric itself, and none at all may be either; so too as long as it
+    is not known what is usual.
+    """
+    if not told.ready:
+        return not stream.now.mean
+    return (told.cusum > 0 and not told.now.mean) if told.one_sided else told.cusum >= _DOUBTFUL
 
 
 def _crossing(name: str, asked: Question, stream: Stream, line: str) -> Crossing:

@@ -147,6 +147,23 @@ class Journey:
             hint="`--keep` leaves everything running; `pilotage status` says what it waits for",
         )
 
+    async def watch_over(self, live: str) -> list[dict[str, Any]]:
+        """Watch what serves until an alarm has it rolled back; return its alarms from now on, that one last (none: it still serves)."""
+        loop = asyncio.get_running_loop()
+        until, before = loop.time() + self._patience, {one["id"] for one in await self._alarms()}
+        while loop.time() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+            if (await self.look())["live"] == live:
+                continue
+            alarms = [one for one in await self._alarms() if one["id"] not in before and one["release"] == live]
+            did = [one for one in alarms if one["did"]]
+            return [*(one for one in alarms if one not in did), *did] if did else []
+        return []
+
+    async def _alarms(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.run("alarms", use_case=self._name, everything=True))["alarms"]
+        return found
+
     def _told(self, what: str) -> Callable[[str, int, int], None]:
         return lambda part, done, of: self._screen.doing(f"{what}, {part}", done, of)
 

@@ -51,7 +51,9 @@ class LedgerAnchor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class LedgerCheckpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    """`entries` above 0: as the ledger was with so many."""
+
+    entries: Count = 0
 
 
 def ledger(context: Context, actor: Actor, arguments: Ledger) -> dict[str, Any]:
@@ -102,10 +104,15 @@ def ledger_anchor(context: Context, _: Actor, __: LedgerAnchor) -> dict[str, Any
     return {"entries": entries, "places": [place.name for place in context.anchors]}
 
 
-def ledger_checkpoint(context: Context, _: Actor, __: LedgerCheckpoint) -> dict[str, Any]:
-    """Sign what the ledger is now, after verifying it."""
+def ledger_checkpoint(context: Context, _: Actor, arguments: LedgerCheckpoint) -> dict[str, Any]:
+    """Sign what the ledger is now, or was with fewer entries, after verifying all of it."""
     with context.store.read() as tx:
         entries, head = verify(tx)
+        if arguments.entries > entries:
+            raise WrongCall(f"the ledger has {entries} entries, not {arguments.entries}", hint="give fewer, or none")
+        if 0 < arguments.entries < entries:
+            entries = arguments.entries
+            head = next(iter(tx.ledger.read(after=entries - 1))).digest
     seed = context.store.secret("checkpoint")
     note = checkpoint.sign(seed, SIGNER, entries, head)
     return {"entries": entries, "checkpoint": note, "key": str(checkpoint.verifier(seed, SIGNER))}

@@ -71,6 +71,7 @@ class Drifts:
         self._sealed_until = sealed_until
         self._horizon: int | None = None
         self._references: dict[str, Reference] = {}
+        self._tried: dict[str, int] = {}
 
     def turn(self) -> None:
         """Look at every live release whose clock has ticked."""
@@ -82,6 +83,7 @@ class Drifts:
             live = self._watches.read(tx)
         names = {identity_of(one) for one in live.values()}
         self._references = {name: known for name, known in self._references.items() if name in names}
+        self._tried = {name: tick for name, tick in self._tried.items() if name in names}
         for one in live.values():
             if one.spec.watch.drift != "off" and self._mandate.held:
                 self.look(one, until)
@@ -118,6 +120,10 @@ class Drifts:
 
     def _learn(self, one: Live, name: str, until: int) -> None:
         """Learn what is usual, once there is a whole day of it and enough."""
+        tick = until // one.setting.watch.tick
+        if self._tried.get(name) == tick:
+            return
+        self._tried[name] = tick
         begins = max(one.status.live_since, until - LEARNS_WITHIN)
         if until - begins < DAY:
             return

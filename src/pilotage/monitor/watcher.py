@@ -100,7 +100,11 @@ class Watcher:
     def act(self) -> None:
         """Do what is to be done about alarms: whatever the ledger tells of an alarm was there before anything moved."""
         with self._context.store.read() as tx:
-            waiting = [alarm for alarm in tx.alarms.of(open_only=True) if alarm.acts and not alarm.did]
+            waiting = [
+                alarm
+                for alarm in tx.alarms.of(open_only=True)
+                if alarm.acts and alarm.action != "notify" and not alarm.did
+            ]
         for alarm in waiting:
             with self._context.store.write() as tx:
                 self._mandate.check(tx)

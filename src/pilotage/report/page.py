@@ -1,7 +1,8 @@
-"""A report as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
+"""A report, or a system card, as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,25 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_BREAK = re.compile(r"\s*[\r\n]\s*")
+_MEANT = re.compile(r"([\\`*\[\]|>#~])")
+
+
+def _plain(value: object) -> object:
+    """Return a text so that no sign in it means anything in Markdown, nor in the HTML that it may become."""
+    if not isinstance(value, str):
+        return value
+    return _BREAK.sub(" ", _MEANT.sub(r"\\\1", value).replace("<", "&lt;"))
+
+
+_texts = Environment(
+    loader=PackageLoader("pilotage.report"),
+    autoescape=False,  # noqa: S701 (`finalize` escapes what Markdown takes for its own)
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_plain,
+)
 
 
 def page(facts: Mapping[str, Any]) -> str:
@@ -35,6 +55,16 @@ def page(facts: Mapping[str, Any]) -> str:
         day=_day,
         money=_money,
     )
+
+
+def card_page(facts: Mapping[str, Any]) -> str:
+    """Return the system card's HTML. `facts` is what `governance.card.card` gives."""
+    return _templates.get_template("card.html").render(facts=facts, style=STYLE, when=_when)
+
+
+def card_text(facts: Mapping[str, Any]) -> str:
+    """Return the system card as Markdown, for wikis and pull requests."""
+    return _texts.get_template("card.md").render(facts=facts, when=_when)
 
 
 def _picture(question: Mapping[str, Any]) -> str:
