@@ -52,7 +52,8 @@ def test_a_gap_between_groups_holds_a_rollout(tmp_path: Path) -> None:
         assert "language=tr, resolved" in printed
         assert "above its margin" in printed
         entries = server.command("ledger", use_case="help")["entries"]
-        assert [one["detail"]["what"] for one in entries if one["action"] == "alarm"] == ["resolved"]
+        told = [one["detail"] for one in entries if one["action"] == "alarm"]
+        assert [one["what"] for one in told if one["kind"] == "parity"] == ["resolved"]
         assert server.command("ledger_verify")["ok"] is True
         # Only what the file declares was recorded.
         events = ask(server.control, "GET", "/api/v1/events?use_case=help&limit=500&table=started", key=server.token)

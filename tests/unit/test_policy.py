@@ -327,6 +327,9 @@ def test_an_approval_ends_and_a_clock_set_back_brings_it_to_life_no_more(context
        measure="tone", value=1, low=1, high=1, n=1, method="t", data="d")  # fmt: skip
     context.clock.at = begun
     assert gate(context)["approvals"]["verdict"] == "missing"
+    # Nor does it once something was entered under the clock as it is now.
+    do(context, "keys_create", ADMIN, name="later", roles=["infer"])
+    assert gate(context)["approvals"]["verdict"] == "missing"
     with pytest.raises(Conflict):
         do(context, "approve", GRACE, use_case="support", stage="production")
 

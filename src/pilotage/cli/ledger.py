@@ -105,7 +105,8 @@ def anchor(workspace: Workspace = None, server: Server = "", as_json: Json = Fal
     if as_json:
         show_json(result)
         return
-    say(f"{result['entries']} entries are anchored in {', '.join(result['places'])}")
+    count = result["entries"]
+    say(f"{count} {'entry is' if count == 1 else 'entries are'} anchored in {', '.join(result['places'])}")
 
 
 @app.command()

@@ -69,11 +69,15 @@ def fingerprint(row: msgspec.Struct) -> str:
 def append(
     tx: Transaction, *, at: int, actor: str, action: str, detail: Mapping[str, Any], use_case: str = ""
 ) -> LedgerEntry:
-    """Append one entry and return it. `detail` is plain data; it is stored as it will be read back."""
-    seq, previous = tx.ledger.head()
+    """Append one entry and return it. `detail` is plain data; it is stored as it will be read back.
+
+    No entry is older than the one before it, so that a clock that is set back does not take the ledger's time with it.
+    """
+    newest = next(iter(tx.ledger.read(newest=1)), None)
+    seq, previous = (newest.seq, newest.digest) if newest is not None else (0, GENESIS)
     entry = LedgerEntry(
         seq=seq + 1,
-        at=at,
+        at=at if newest is None else max(at, newest.at),
         actor=actor,
         action=action,
         use_case=use_case,

@@ -47,6 +47,8 @@ def verify(tx: Transaction, kept: Collection[Anchor] = ()) -> tuple[int, str]:
         faults += _row_faults(tx, told)
     except msgspec.MsgspecError as fault:
         faults.append(f"a row after entry {told.last[0]} was altered: it cannot be read ({fault})")
+    except Tampered as fault:
+        faults.append(fault.message)
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise Tampered(

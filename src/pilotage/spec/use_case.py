@@ -96,6 +96,10 @@ class Evaluation(Strict):
     """Files of more attacks for the suite `security` (docs/security.md), as patterns; the built-in ones are always sent."""
     templates: Lines = ()
     """Files of who may ask, for the suite `bias` (docs/bias.md), as patterns; they take the place of the built-in ones."""
+    judge: Name | None = None
+    """The variant that judges replies in the suite `judge`; its prompt is the rubric. It serves nobody."""
+    labels: Lines = ()
+    """Tables of people's own verdicts on replies, as patterns, by which the judge is corrected (docs/evaluation.md)."""
     counts_for: Duration = 90 * 86_400_000_000
     """How long evidence counts; what is older is missing. An organisation may set less."""
     max_cases: Annotated[int, Field(ge=1)] | None = None

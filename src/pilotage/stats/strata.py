@@ -27,25 +27,27 @@ def combined(strata: Sequence[tuple[int, Interval]], confidence: float = 0.95) -
         m - sqrt(sum W_h^2 (p_h - l_h)^2 + z^2 sum W_h (p_h - m)^2 / N)
 
     and likewise the upper. The last term is there because the N cases are a sample themselves, so the sizes vary too
-    (Cochran 1977, Sampling Techniques, 12.2, double sampling). A stratum without labels takes part with all of its scale:
-    give its middle, and its ends as the bounds.
+    (Cochran 1977, Sampling Techniques, 12.2, double sampling). A stratum that rests on nothing (n = 0) may lie anywhere on
+    its scale, and so may all such strata at once: their widths are added, and not the squares.
     """
     size = sum(cases for cases, _ in strata)
     if size == 0:
         msg = "a mean over strata needs a case or more"
         raise ValueError(msg)
-    weights = [cases / size for cases, _ in strata]
-    parts = [interval for _, interval in strata]
-    mean = math.fsum(weight * part.value for weight, part in zip(weights, parts, strict=True))
+    shares = [(cases / size, part) for cases, part in strata]
+    known = [(weight, part) for weight, part in shares if part.n]
+    mean = math.fsum(weight * part.value for weight, part in shares)
+    centre = math.fsum(weight * part.value for weight, part in known) / (math.fsum(w for w, _ in known) or 1.0)
     z = normal_quantile(0.5 + confidence / 2)
-    between = z * z * math.fsum(w * (part.value - mean) ** 2 for w, part in zip(weights, parts, strict=True)) / size
-    below = math.fsum((w * (part.value - part.low)) ** 2 for w, part in zip(weights, parts, strict=True))
-    above = math.fsum((w * (part.high - part.value)) ** 2 for w, part in zip(weights, parts, strict=True))
-    low, high = mean - math.sqrt(below + between), mean + math.sqrt(above + between)
+    between = z * z * math.fsum(weight * (part.value - centre) ** 2 for weight, part in known) / size
+    below = math.sqrt(math.fsum((weight * (part.value - part.low)) ** 2 for weight, part in known) + between)
+    above = math.sqrt(math.fsum((weight * (part.high - part.value)) ** 2 for weight, part in known) + between)
+    below += math.fsum(weight * (part.value - part.low) for weight, part in shares if not part.n)
+    above += math.fsum(weight * (part.high - part.value) for weight, part in shares if not part.n)
     # No mean of the strata lies beyond the outermost of their ends.
     return Interval(
         mean,
-        max(low, min(part.low for part in parts)),
-        min(high, max(part.high for part in parts)),
-        sum(part.n for part in parts),
+        max(mean - below, min(part.low for _, part in shares)),
+        min(mean + above, max(part.high for _, part in shares)),
+        sum(part.n for _, part in shares),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from pilotage.clock import DAY
 from pilotage.errors import Conflict
 from pilotage.records import Approval, Evidence, LedgerEntry
 from pilotage.store.base import WORDS, Erasure, Spoken
+from pilotage.store.sqlite.session import insist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pilotage.store.sqlite.session import Session
 
 NO_DIGEST = "0" * 64
+
+Row = TypeVar("Row", Evidence, Approval)
 
 _encode = msgspec.json.encode
 _evidence = msgspec.json.Decoder(Evidence)
@@ -90,10 +93,15 @@ class SqliteEvidence:
 
     def of(self, use_case: str, *, release: str = "") -> list[Evidence]:
         rows = self._session.rows(
-            "SELECT body FROM evidence WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
+            "SELECT id, body FROM evidence WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
             (use_case, release),
         )
-        return [_evidence.decode(body) for (body,) in rows]
+        return [_listed(known, _evidence.decode(body)) for known, body in rows]
+
+
+def _listed(known: str, row: Row) -> Row:
+    insist(f"{type(row).__name__.lower()} {row.id}", (known,), (row.id,))
+    return row
 
 
 class SqliteApprovals:
@@ -108,10 +116,10 @@ class SqliteApprovals:
 
     def of(self, use_case: str, *, release: str = "") -> list[Approval]:
         rows = self._session.rows(
-            "SELECT body FROM approval WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
+            "SELECT id, body FROM approval WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
             (use_case, release),
         )
-        return [_approval.decode(body) for (body,) in rows]
+        return [_listed(known, _approval.decode(body)) for known, body in rows]
 
 
 class SqliteProgress:
