@@ -122,6 +122,8 @@ def _say(alarm: dict[str, Any]) -> None:
     again = f", noticed {alarm['count']} times" if alarm["count"] > 1 else ""
     style = {"raised": "red", "acknowledged": "yellow"}.get(alarm["state"], "")
     say(f"{alarm['use_case']}: {alarm['what']} {alarm['says']}", style=style)
+    for part in alarm["detail"].get("also", ()):
+        say(f"  also: {part['what']} {part['says']}", style=style)
     who = f" by {alarm['actor']}" if alarm["actor"] else ""
     note = f": {alarm['note']}" if alarm["note"] else ""
     say(f"  {alarm['id']}  {alarm['kind']}, {alarm['state']}{who} at {when(alarm['at'])}{again}{note}")

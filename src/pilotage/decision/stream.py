@@ -30,13 +30,15 @@ from pilotage.stats.special import normal_quantile
 from pilotage.status import MILLION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pilotage.spec.metric import Goal
 
 LIMIT = 0.99
 """Two-sided, so that one end is wrong in half a percent."""
 DAY = 86_400 * MILLION
 _MIDDLE = 2
-_TOLD_SCALE = 0.25
+TOLD_SCALE = 0.25
 """Feedback that falls by a quarter is what matters of its arriving at all."""
 _STOPPED, _STOPPED_SCALE = 0.2, 0.08
 """Where only the good is told of, fewer reports may be a worse release: there they have stopped below a fifth of the level."""
@@ -48,7 +50,7 @@ class Question(NamedTuple):
     """What a stream asks of a metric: how its values are gathered, whether a lower one is worse, what difference matters.
 
     `limit` is how sure the limit of its level is, two-sided. `of` is how the metric is gathered of which this asks whether it
-    is told of, where silence counts as 0 in it.
+    is told of, where silence counts as 0 in it. `group` names the units that it is about (`language=de`), empty for all.
     """
 
     metric: str
@@ -60,6 +62,7 @@ class Question(NamedTuple):
     allowed: float = 0.0
     limit: float = LIMIT
     of: Method | None = None
+    group: str = ""
 
     @property
     def sign(self) -> int:
@@ -101,16 +104,18 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return float(detector.level(np.asarray(self.state)))
 
 
-def questions(name: str, metric: Goal | Guardrail, *, holdback: bool) -> list[tuple[str, Question]]:
+def questions(
+    name: str, metric: Goal | Guardrail, *, holdback: bool, groups: Sequence[str] = ()
+) -> list[tuple[str, Question]]:
     """Return what is asked of one metric, each by the stream's name; nothing of one without bounds."""
     method = method_of(metric)
     if not isinstance(method, Rate | Bounded):
         return []
     asked = Question(name, method, metric.direction == "up", scale_of(metric))
-    found = [(name, asked)]
+    found = [(name, asked), *((f"{name}|{group}", asked._replace(group=group)) for group in groups)]
     if metric.source == "feedback":
         of = method if metric.silence == 0 else None
-        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=_TOLD_SCALE, told=True, of=of)))
+        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=TOLD_SCALE, told=True, of=of)))
     if holdback:
         allowed = metric.margin if isinstance(metric, Guardrail) and metric.margin else 0.0
         found.append((f"{name}|holdback", asked._replace(holdback=True, allowed=allowed)))

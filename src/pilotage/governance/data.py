@@ -11,7 +11,7 @@ from pilotage import access
 from pilotage.access import Role
 from pilotage.errors import Denied, Refused, WrongCall
 from pilotage.governance import ledger, serving_row, standing, words
-from pilotage.governance.alarms import Handle, named
+from pilotage.governance.alarms import Handle, examples_of, named
 from pilotage.governance.context import Text, moment
 from pilotage.guardrails.personal_data import redact
 from pilotage.store.base import Erasure
@@ -96,7 +96,7 @@ def alarm_examples(context: Context, actor: Actor, arguments: Examples) -> dict[
         _why(arguments.note)
     with context.store.write() as tx:
         alarm = named(tx, arguments)
-        ids = [str(one) for one in alarm.detail.get("examples", ())]
+        ids = examples_of(alarm)
         revealed = {"revealed": True} if arguments.reveal else {}
         detail = {
             "alarm": alarm.id,

@@ -19,7 +19,7 @@ from pilotage.clock import DAY, new_id
 from pilotage.decision import drift
 from pilotage.decision.drift import Drift, Reference, slice_text
 from pilotage.decision.watch import after
-from pilotage.governance.alarms import raise_alarm
+from pilotage.governance.alarms import raise_alarm, raise_or_join
 from pilotage.monitor.shown import streams_of
 from pilotage.records import Alarm
 from pilotage.status import MILLION
@@ -111,11 +111,13 @@ class Drifts:
         with self._context.store.write() as tx:
             self._mandate.check(tx)
             tx.batches.keep(name, watching.seq, _encode(_Kept(drift=state)), _shown(setting, state))
-            alarms = [self._alarm(one, crossing, examples) for crossing in crossings]
+            # What has moved most gives the alarm its name.
+            for crossing in sorted(crossings, key=lambda found: -found.times):
+                alarm = self._alarm(one, crossing, examples)
+                raise_or_join(tx, one.spec, alarm)
+                log.warning("%s: %s %s", one.spec.name, alarm.what, alarm.says)
             if fresh:
-                alarms.append(self._other_model(one, now.models, fresh, until))
-            for alarm in alarms:
-                told = raise_alarm(tx, one.spec, alarm)
+                told = raise_alarm(tx, one.spec, self._other_model(one, now.models, fresh, until))
                 log.warning("%s: %s %s", one.spec.name, told.what, told.says)
 
     def _learn(self, one: Live, name: str, until: int) -> None:
