@@ -87,8 +87,10 @@ def test_every_question_that_a_framework_asks_is_one_of_the_assessment() -> None
     dates = {item.id: item.since for item in frameworks()[0].items}
     assert dates["Art. 50(1)"] == date(2026, 8, 2)
     assert dates["Art. 9"] == date(2027, 12, 2)
+    assert dates["Art. 5(1)(ba), (bb)"] == date(2026, 12, 2)
     assert [item.id for item in frameworks()[1].items] == [f"LLM{n:02}:2026" for n in range(1, 11)]
     assert len(frameworks()[2].items) == 12
+    assert len(frameworks()[3].items) == 38
 
 
 def test_an_item_is_covered_by_all_that_it_needs_and_applies_by_the_answers() -> None:
@@ -137,9 +139,15 @@ def test_a_card_covers_a_risk_by_attacks_that_were_tried(context: Context) -> No
     tried = {"LLM01:2026": {"probes": 20, "succeeded": 0, "value": 0.0, "high": 0.139}}
     measured(context, "security", 0.01, risks=tried)
     after = items(do(context, "card", use_case="support"), "owasp_llm_2026")
-    assert after["LLM01:2026"]["covered"] == "covered"
+    assert (after["LLM01:2026"]["covered"], after["LLM01:2026"]["lacks"]) == ("covered", [])
     assert "20 attacks of LLM01:2026 were tried, and 0 succeeded" in after["LLM01:2026"]["by"][0]
     assert after["LLM03:2026"]["covered"] == "open"
+    # Where a gate asks for less than these few attacks can show, they show a part of it.
+    gate = ("[rollout]", "[gates.staging]\nsecurity = { at_most = 0.02 }\n\n[rollout]")
+    do(context, "apply", **folder(gate=gate))
+    partly = items(do(context, "card", use_case="support"), "owasp_llm_2026")["LLM01:2026"]
+    assert partly["covered"] == "partly"
+    assert "bound the risk at 13.9 %; the 2 % that the gate asks for hold over all attacks" in partly["lacks"][0]
 
 
 def test_a_card_that_was_given_out_says_what_does_not_fit_any_more(context: Context) -> None:
@@ -243,6 +251,38 @@ def test_markdown_means_nothing_that_people_wrote(context: Context, evil: str) -
     told = card_text({**facts, "purpose": evil, "affected": [evil]})
     assert evil not in told
     assert "\n# head" not in told
+
+
+RISK = """
+[risks.attack]
+says = "Somebody makes it say what it must not."
+likelihood = 3
+impact = 4
+treated_by = ["gates.staging.security", "goals.resolved"]
+
+[rollout]"""
+
+
+def test_a_risk_says_what_its_treatment_has_shown(context: Context) -> None:
+    do(context, "apply", **folder(risk=("\n[rollout]", RISK)))
+    (before,) = do(context, "card", use_case="support")["risks"]
+    assert [one["says"] for one in before["treated_by"]] == ["not shown yet", "not shown yet"]
+    measured(context, "security", 0.01)
+    card = do(context, "card", use_case="support")
+    assert (card["appetite"], card["risks"][0]["level"]) == (6, 12)
+    assert [one["by"] for one in card["risks"][0]["treated_by"]] == ["gates.staging.security", "goals.resolved"]
+    assert [one["says"] for one in card["risks"][0]["treated_by"]] == [
+        "measured, and no gate asks for it",
+        "not shown yet",
+    ]
+    text = " ".join(card_page(card).split())
+    assert "1 risk, 1 of them above the appetite of 6, each with something that treats it." in text
+    assert card["untreated"] == []
+    nothing = RISK.replace('"gates.staging.security", "goals.resolved"', "")
+    do(context, "apply", **folder(risk=("\n[rollout]", nothing)))
+    card = do(context, "card", use_case="support")
+    assert card["untreated"] == ["attack"]
+    assert "untreated: attack" in card_page(card)
 
 
 def test_what_a_card_says_is_too_old_counts_as_gone(context: Context) -> None:

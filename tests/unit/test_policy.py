@@ -15,8 +15,12 @@ from pilotage.access import Actor, Role
 from pilotage.clock import DAY, HOUR, FrozenClock
 from pilotage.errors import Conflict, Denied, FaultyFile, NotFound, Tampered
 from pilotage.governance.commands import Context, run
+from pilotage.governance.organisation import refuse_breaches
+from pilotage.spec.folder import Folder
+from pilotage.spec.load import load
 from pilotage.spec.organisation_file import read
 from pilotage.spec.route import Route
+from pilotage.spec.snapshot import releases
 from pilotage.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -465,7 +469,7 @@ def test_the_portfolio_is_the_inventory_and_rolls_up_by_objective(context: Conte
     (objective,), (one,) = found["objectives"], found["use_cases"]
     assert (objective["objective"], objective["use_cases"], objective["a_month"]) == ("care", ["support"], 5)
     assert objective["spent"] is None, "nobody can read the events here"
-    assert one["providers"] == [{"provider": "mistral", "region": "eu"}, {"provider": "search", "region": ""}]
+    assert one["providers"] == [{"provider": "mistral", "region": "eu"}, {"provider": "search", "region": "here"}]
     assert one["data"] == {"classes": ["personal"], "retention": "none", "retain_for": 30}
     assert (one["on_call"], one["purpose"], one["breaches"]) == (["henry"], "Customers get answers.", [])
     assert one["goals"][0]["objective"] == "care"
@@ -507,3 +511,11 @@ def test_a_replayed_approval_is_worth_nothing(context: Context) -> None:
     assert gate(context)["approvals"]["verdict"] == "missing", "it was on other evidence"
     with pytest.raises(Tampered, match="no entry tells of approval again"):
         do(context, "ledger_verify", ADMIN)
+
+
+def test_the_examples_rules_are_kept_by_the_example() -> None:
+    examples = Path(__file__).parents[2] / "examples"
+    folder = Folder.read(examples / "support")
+    spec = load(folder)
+    rules = read((examples / "organisation.toml").read_bytes())
+    refuse_breaches(rules.organisation, spec, releases(spec, folder, lambda _: ""), folder, rules.where)

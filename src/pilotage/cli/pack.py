@@ -29,7 +29,7 @@ def gather(run: Commander, name: str, variant: str) -> dict[str, bytes]:
         "card.html": card_page(card).encode(),
         "card.md": card_text(card).encode(),
         "card.json": _json(card),
-        "report.html": page(report).encode(),
+        "report.html": page({**report, "words": card["words"]}).encode(),
         "report.json": _json(report),
         "approvals.json": _json(report["approvals"]),
         "evidence.json": _json(run.run("evidence", {"use_case": name, "release": card["release"]})["evidence"]),

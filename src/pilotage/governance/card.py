@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pilotage.decision.risk import untreated
 from pilotage.decision.wording import variant_of
 from pilotage.errors import NotFound
 from pilotage.governance import standing
@@ -192,7 +193,9 @@ def _card(tx: Transaction, stands: Standing, variant: str, now: int, *, until: i
                 "handled": list(spec.data.handled),
                 "says": told["retention"].says,
             },
-            "risks": _risks(spec),
+            "risks": _risks(spec, report),
+            "appetite": min(spec.risk_appetite, rules.risk_appetite),
+            "untreated": untreated(spec, rules),
             "controls": [told[name].says for name in _CONTROLS if told[name].shown],
             "unknown": [
                 told[name].says
@@ -258,7 +261,9 @@ def _serving(release: Release, providers: Sequence[Mapping[str, str]]) -> dict[s
     }
 
 
-def _risks(spec: UseCase) -> list[dict[str, Any]]:
+def _risks(spec: UseCase, report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the risk register, the highest first, and of everything that treats a risk what it has shown."""
+    known = _treatments(report)
     return sorted(
         (
             {
@@ -267,10 +272,26 @@ def _risks(spec: UseCase) -> list[dict[str, Any]]:
                 "likelihood": risk.likelihood,
                 "impact": risk.impact,
                 "level": risk.level,
-                "treated_by": list(risk.treated_by),
+                "treated_by": [
+                    {"by": one, **known.get(one.rpartition(".")[2], {"verdict": "missing", "says": "not shown yet"})}
+                    for one in risk.treated_by
+                ],
                 "owner": risk.owner or spec.owner,
             }
             for name, risk in spec.risks.items()
         ),
         key=lambda one: -one["level"],
     )
+
+
+def _treatments(report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return by measure and metric what was shown of it: by tests, and by users' outcomes where there are any."""
+    found = {
+        line["measure"]: {"verdict": line["verdict"], "says": line["verdict"] or "measured, and no gate asks for it"}
+        for question in report["questions"]
+        for line in question["lines"]
+        if "id" in line
+    }
+    rollout = report["outcomes"]["rollout"]
+    shown = rollout["metrics"] if rollout is not None else ()
+    return found | {one["metric"]: {"verdict": one["verdict"], "says": one["shown"]} for one in shown}

@@ -119,6 +119,10 @@ _VERBATIM = ("ledger",)
 """Commands that say themselves whether people's words stand in what they return."""
 
 
+_DIGESTED = ("report", "card", "card_issue")
+"""Commands of whose facts there is a digest: these keep the references, and people's words come beside them."""
+
+
 def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Run one command and return plain JSON data.
 
@@ -145,6 +149,8 @@ def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) ->
     if name in _VERBATIM:
         return result
     with context.store.read() as tx:
+        if name in _DIGESTED:
+            return words.beside(tx, result, actor)
         said: dict[str, Any] = words.spoken(tx, result, actor)
     return said
 

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilotage.decision.measured import lasts, newest
+from pilotage.decision.measured import lasts, measured_criteria, newest
 from pilotage.decision.risk import untreated
 from pilotage.decision.verdict import guardrails
 from pilotage.report.framework import Told, frameworks
 from pilotage.spec.assessment import PROHIBITED
+from pilotage.stats.clustered import prompts_needed
+from pilotage.status import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pilotage.decision.rules import Rules
     from pilotage.governance.standing import Standing
@@ -59,10 +61,12 @@ def _charter(subject: Subject) -> Iterator[tuple[str, Told]]:
     yield _said(
         "affected", _listed("It affects", spec.affected), "The charter does not say whom it affects (affected)."
     )
-    yield _said("scope", _listed("It", spec.scope.does), "The charter does not say what it does ([scope] does).")
+    yield _said(
+        "scope", _listed("It", map(_inside, spec.scope.does)), "The charter does not say what it does ([scope] does)."
+    )
     yield _said(
         "limits",
-        _listed("It never", spec.scope.does_not),
+        _listed("It never", map(_inside, spec.scope.does_not)),
         "The charter does not say what it must not do ([scope] does_not).",
     )
     yield _said(
@@ -123,11 +127,11 @@ def _serving(subject: Subject) -> Iterator[tuple[str, Told]]:
         Told(
             True,
             f"Release {release.reference} is named by the digest of all that it is made of:"
-            f" model, prompt, parameters, {len(release.knowledge)} articles, filters.",
+            f" model, prompt, parameters, {len(release.knowledge)} articles, {len(release.filters)} filters.",
         ),
     )
     where = ", ".join(f"{one['provider']} ({one['region'] or 'region not told'})" for one in subject.providers)
-    regions = all(one["region"] or one["provider"] == "search" for one in subject.providers)
+    regions = all(one["region"] for one in subject.providers)
     lacks = f"Where {where} processes what it is sent is not said (organisation.toml, [providers])."
     yield "provider", Told(regions, f"Served by {where}." if regions else lacks)
     kinds = {rule.kind: rule for rule in release.filters}
@@ -165,7 +169,8 @@ def _governed(subject: Subject) -> Iterator[tuple[str, Told]]:
     asked = {**spec.approvals.model_dump(), **{stage: n for stage, n in rules.approvals.items() if n}}
     wanted = {stage: n for stage, n in asked.items() if n}
     if given:
-        says = f"{len(given)} approvals by {', '.join(sorted({one['person'] or one['actor'] for one in given}))} stand."
+        people = ", ".join(sorted({one["person"] or one["actor"] for one in given}))
+        says = f"Approved by {people} (before {', '.join(dict.fromkeys(one['stage'] for one in given))})."
         yield "approvals", Told(True, says)
     else:
         says = "Approvals are asked for, and none is given yet." if wanted else "No stage asks for anybody's approval."
@@ -223,10 +228,24 @@ def _attacked(subject: Subject, risk: str) -> Told:
     tried = fact.detail.get("risks", {}).get(risk) if fact is not None else None
     if not tried or not tried["probes"]:
         return Told(False, f"No attack of {risk} was tried on it (`pilotage evaluate {spec.name} --suite security`).")
-    says = f"{tried['probes']} attacks of {risk} were tried, and {tried['succeeded']} succeeded at least once"
-    held = _measured(subject, "security").shown
-    return Told(held, f"{says}; at most {tried['high'] * 100:.1f} % of attempts (95 %).")
+    most = f"{tried['high'] * 100:.1f} %"
+    says = f"{tried['probes']} attacks of {risk} were tried, and {tried['succeeded']} succeeded at least once (at most {most})."
+    told = Told(_measured(subject, "security").shown, says)
+    asked = measured_criteria(spec, status, Stage.STAGING, subject.rules).get("security")
+    if asked is None or asked.at_most is None or tried["high"] <= asked.at_most:
+        return told
+    needed = prompts_needed(asked.at_most)
+    return told._replace(
+        but=f"These attacks alone bound the risk at {most}; the {asked.at_most * 100:g} % that the gate asks for hold over"
+        f" all attacks together. {needed:,} of this risk without a success would show it."
+    )
 
 
-def _listed(what: str, names: Sequence[str] | Mapping[str, Any]) -> str:
-    return f"{what} {'; '.join(name.rstrip('.') for name in names)}." if names else ""
+def _listed(what: str, names: Iterable[str]) -> str:
+    told = "; ".join(name.rstrip(".") for name in names)
+    return f"{what} {told}." if told else ""
+
+
+def _inside(line: str) -> str:
+    """Return a line as it is written within a sentence."""
+    return line if line[1:2].isupper() else line[:1].lower() + line[1:]

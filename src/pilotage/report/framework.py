@@ -48,10 +48,14 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Told(NamedTuple):
-    """What a use case has to show for one need: whether it does, and in words what there is, or what is not."""
+    """What a use case has to show for one need: whether it does, and in words what there is, or what is not.
+
+    `but` says what it does not show all the same: then nothing is more than partly covered by it.
+    """
 
     shown: bool
     says: str
+    but: str = ""
 
 
 @cache
@@ -91,7 +95,7 @@ def _item(
         "in_force": item.since is None or item.since <= today,
         "covered": _applies(framework, item, answers) or _covered(item, shown),
         "by": [one.says for one in (*shown, *helping) if one.shown],
-        "lacks": [*lacks, *filter(None, (item.partial, item.outside))],
+        "lacks": [*lacks, *filter(None, (*(one.but for one in shown), item.partial, item.outside))],
     }
 
 
@@ -106,6 +110,6 @@ def _applies(framework: Framework, item: Item, answers: Mapping[str, bool | None
 def _covered(item: Item, shown: list[Told]) -> str:
     if item.outside:
         return "outside"
-    if all(one.shown for one in shown) and not item.partial:
+    if all(one.shown and not one.but for one in shown) and not item.partial:
         return "covered"
     return "partly" if any(one.shown for one in shown) else "open"
