@@ -48,6 +48,10 @@ def test_a_gap_between_groups_holds_a_rollout(tmp_path: Path) -> None:
         until(lambda: "resolved is worse for language=tr than for the others" in server.rollout["shown"]["reason"])
         gate = server.command("promote", use_case="help", dry_run=True)["gate"]
         assert {line["name"]: line["verdict"] for line in gate["criteria"]}["parity"] == "fail"
+        signed = ask(server.control, "POST", "/sign-in", raw=f"key={server.token}".encode())
+        cookie = {"cookie": signed.headers["set-cookie"].partition(";")[0]}
+        page = ask(server.control, "GET", "/use-cases/help", headers=cookie).body.decode()
+        assert "<strong>above its margin</strong>" in page
         printed = pilotage("status", "help", workspace=tmp_path / "ws").stdout
         assert "language=tr, resolved" in printed
         assert "above its margin" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from pilotage.access import Actor, Role
 from pilotage.errors import Denied, GateClosed, NotFound, Tampered
 from pilotage.governance import ledger, words
 from pilotage.governance.commands import Context
+from pilotage.report.page import card_page, card_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,3 +127,17 @@ def test_entries_that_hold_their_words_themselves_still_verify(context: Context)
         )
     assert do(context, "ledger_verify", ADMIN)["ok"] is True
     assert entry(context, spoken=True)["detail"]["reason"] == "of an old version"
+
+
+def test_a_digest_holds_over_facts_that_refer_to_words(said: Context) -> None:
+    facts = do(said, "report", use_case="support")
+    assert WHY in facts["words"].values() or "go" in facts["words"].values() or facts["words"] == {}
+    told = {name: value for name, value in facts.items() if name not in ("digest", "words")}
+    assert hashlib.sha256(ledger.canonical(told)).hexdigest() == facts["digest"]
+    card = do(said, "card", use_case="support")
+    assert WHY in card["words"].values()
+    told = {name: value for name, value in card.items() if name not in ("digest", "words")}
+    assert hashlib.sha256(ledger.canonical(told)).hexdigest() == card["digest"]
+    assert WHY not in str(told)
+    assert WHY in card_text(card)
+    assert WHY in card_page(card)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pilotage.cli.ledger import as_lines
 from pilotage.errors import Denied, NotFound, WrongCall
+from pilotage.governance.ledger import canonical
 from pilotage.report.page import card_page, card_text, page
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def gather(run: Commander, name: str, variant: str) -> dict[str, bytes]:
     """Return the pack's files by name. Its card is put on record, so that the ledger in it tells of it."""
     asked = {"use_case": name, **({"variant": variant} if variant else {})}
     card = run.run("card_issue", asked)
-    entry, report, digested = card.pop("entry"), card["report"], base64.b64decode(card.pop("file"))
+    entry, report = card.pop("entry"), card["report"]
     files = {
         "card.html": card_page(card).encode(),
         "card.md": card_text(card).encode(),
-        "card.json": digested,
-        "report.html": page(report).encode(),
+        "card.json": canonical({name: value for name, value in card.items() if name not in ("digest", "words")}),
+        "words.json": _json(card["words"]),
+        "report.html": page({**report, "words": card["words"]}).encode(),
         "report.json": _json(report),
         "approvals.json": _json(report["approvals"]),
         "evidence.json": _json(run.run("evidence", {"use_case": name, "release": card["release"]})["evidence"]),
@@ -116,7 +118,8 @@ def _json(facts: Any) -> bytes:
 _WHAT = {
     "card.html": "the system card, to be read and printed",
     "card.md": "the same as Markdown",
-    "card.json": "the same as data, with digests in place of the reasons that people gave",
+    "card.json": "the same as data, with references in place of what people wrote",
+    "words.json": "what people wrote, by these references; it may be erased, and card.json still holds",
     "report.html": "the report on the release: six questions and their answers",
     "report.json": "the same as data",
     "approvals.json": "who said yes to what, and to which evidence",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from pilotage.errors import NotFound
 from pilotage.governance import standing
 from pilotage.governance.agreed import agreed
 from pilotage.governance.context import Text, moment
-from pilotage.governance.ledger import canonical
 from pilotage.governance.organisation import organisation_of, providers_asked, rules_of
 from pilotage.governance.report import digested, gathered, stage_of, subject, verdicts
 from pilotage.governance.shown import Subject, shown
@@ -55,7 +53,7 @@ def card(context: Context, _: Actor, arguments: CardOf) -> dict[str, Any]:
 def card_issue(context: Context, actor: Actor, arguments: CardOf) -> dict[str, Any]:
     """Return the card, and put on record that it was given out: from now on it is told where it does not fit any more.
 
-    Where the newest card on record says the same, that one is returned again, as it was. `file` is what was digested. Raise Conflict where the use case
+    Where the newest card on record says the same, that one is returned again, as it was. Raise Conflict where the use case
     moves on meanwhile: the card is made before anything is locked, for that takes its time.
     """
     with context.store.read() as tx:
@@ -85,13 +83,7 @@ def card_issue(context: Context, actor: Actor, arguments: CardOf) -> dict[str, A
         detail = {"release": made.release, "card": made.digest}
         at = max(now, moment(context, tx))
         entry = standing.write(tx, status, at=at, actor=actor.id, action="card", detail=detail)
-        return {**facts, "entry": entry.seq, "file": _file(facts)}
-
-
-def _file(facts: dict[str, Any]) -> str:
-    """Return in base64 the bytes that the digest is over: with references in place of people's words, which may be erased."""
-    plain = {name: value for name, value in facts.items() if name != "digest"}
-    return base64.b64encode(canonical(msgspec.to_builtins(plain))).decode()
+        return {**facts, "entry": entry.seq}
 
 
 def _again(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str, Any] | None:
@@ -100,7 +92,7 @@ def _again(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[st
     if made is None or not made.entry or made.release != subject(stands, variant) or _stale(tx, stands, made, now):
         return None
     facts = _card(tx, stands, variant, made.at, until=made.until)
-    return {**facts, "entry": made.entry, "file": _file(facts)} if facts["digest"] == made.digest else None
+    return {**facts, "entry": made.entry} if facts["digest"] == made.digest else None
 
 
 def card_stands(tx: Transaction, stands: Standing, now: int) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from pilotage.governance import (
     card,
     data,
     evidence,
+    failures,
     history,
     keys,
     overview,
@@ -84,6 +85,7 @@ COMMANDS: dict[str, Command] = {
     "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
     "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
     "alarm_examples": Command(data.alarm_examples, ADMIN, data.Examples),
+    "failures": Command(failures.failures, ADMIN, failures.Failures),
     "recheck_plan": Command(rechecks.recheck_plan, OPERATE, rechecks.RecheckPlan),
     "record_round": Command(rechecks.record_round, OPERATE, rechecks.RecordRound),
     "record_recheck": Command(rechecks.record_recheck, OPERATE, rechecks.RecordRecheck),
@@ -117,6 +119,10 @@ _VERBATIM = ("ledger",)
 """Commands that say themselves whether people's words stand in what they return."""
 
 
+_DIGESTED = ("report", "card", "card_issue")
+"""Commands of whose facts there is a digest: these keep the references, and people's words come beside them."""
+
+
 def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Run one command and return plain JSON data.
 
@@ -143,6 +149,8 @@ def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) ->
     if name in _VERBATIM:
         return result
     with context.store.read() as tx:
+        if name in _DIGESTED:
+            return words.beside(tx, result, actor)
         said: dict[str, Any] = words.spoken(tx, result, actor)
     return said
 

@@ -6,7 +6,6 @@ there, they can be erased without touching it, and then nobody can guess what th
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -15,16 +14,13 @@ from pilotage.access import Role
 from pilotage.errors import GateClosed, NotFound
 from pilotage.governance import ledger
 from pilotage.governance.context import Text, moment, require
-from pilotage.store.base import WORDS
+from pilotage.report.words import REFERENCE, replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.store.base import Transaction
 
-_REFERENCE = re.compile(rf"{WORDS}[0-9a-f]{{64}}")
 FIELDS = ("reason", "note")
 """Where entries refer to words."""
 _GONE = "(erased)"
@@ -45,26 +41,37 @@ def apart(tx: Transaction, text: str, use_case: str = "") -> str:
 def referred(detail: dict[str, Any]) -> list[str]:
     """Return the words that an entry's detail refers to."""
     found = (detail.get(field) for field in FIELDS)
-    return [text for text in found if isinstance(text, str) and _REFERENCE.fullmatch(text)]
+    return [text for text in found if isinstance(text, str) and REFERENCE.fullmatch(text)]
 
 
 def spoken(tx: Transaction, data: Any, actor: Actor) -> Any:
     """Return plain JSON data with the words in place of every reference to such as the actor may read."""
+    return replaced(data, lambda reference: _read(tx, reference, actor))
 
-    def words(found: re.Match[str]) -> str:
-        kept = tx.words.get(found[0])
-        if kept is None:
-            return _GONE
-        may = any(actor.allows(role, kept.use_case) for role in (Role.OPERATE, Role.APPROVE))
-        return kept.text if may or not kept.use_case else found[0]
 
-    return _replaced(data, words)
+def beside(tx: Transaction, facts: dict[str, Any], actor: Actor) -> dict[str, Any]:
+    """Return facts as they are, with `words` by reference: those of which the actor may read."""
+    found: dict[str, str] = {}
+
+    def note(reference: str) -> str:
+        found[reference] = _read(tx, reference, actor)
+        return reference
+
+    return {**replaced(facts, note), "words": found}
+
+
+def _read(tx: Transaction, reference: str, actor: Actor) -> str:
+    kept = tx.words.get(reference)
+    if kept is None:
+        return _GONE
+    may = any(actor.allows(role, kept.use_case) for role in (Role.OPERATE, Role.APPROVE))
+    return kept.text if may or not kept.use_case else reference
 
 
 def text_of(tx: Transaction, text: str) -> str:
     """Return the words that a text refers to; the text itself where it is no reference."""
-    kept = tx.words.get(text) if _REFERENCE.fullmatch(text) else None
-    return kept.text if kept is not None else _REFERENCE.sub(_GONE, text)
+    kept = tx.words.get(text) if REFERENCE.fullmatch(text) else None
+    return kept.text if kept is not None else REFERENCE.sub(_GONE, text)
 
 
 def said(tx: Transaction, fault: GateClosed, actor: Actor) -> GateClosed:
@@ -89,15 +96,3 @@ def ledger_forget(context: Context, actor: Actor, arguments: LedgerForget) -> di
             tx, at=moment(context, tx), actor=actor.id, action="words_erased", use_case=entry.use_case, detail=detail
         ).seq
     return {"entry": entry.seq, "erased": len(gone), "ledger": seq}
-
-
-def _replaced(data: Any, words: Callable[[re.Match[str]], str]) -> Any:
-    match data:
-        case str():
-            return _REFERENCE.sub(words, data) if WORDS in data else data
-        case dict():
-            return {name: _replaced(value, words) for name, value in data.items()}
-        case list() | tuple():
-            return [_replaced(value, words) for value in data]
-        case _:
-            return data

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pilotage.report.axis import percent
 from pilotage.report.dots import Dot, dot_chart
 from pilotage.report.svg import STYLE
+from pilotage.report.words import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ _texts = Environment(
 
 def page(facts: Mapping[str, Any]) -> str:
     """Return the report's HTML. `facts` is what `governance.report.report` gives."""
+    facts = in_words(facts)
     pictures = {question["name"]: _picture(question) for question in facts["questions"]}
     return _templates.get_template("report.html").render(
         facts=facts,
@@ -59,11 +61,13 @@ def page(facts: Mapping[str, Any]) -> str:
 
 def card_page(facts: Mapping[str, Any]) -> str:
     """Return the system card's HTML. `facts` is what `governance.card.card` gives."""
+    facts = in_words(facts)
     return _templates.get_template("card.html").render(facts=facts, style=STYLE, when=_when)
 
 
 def card_text(facts: Mapping[str, Any]) -> str:
     """Return the system card as Markdown, for wikis and pull requests."""
+    facts = in_words(facts)
     return _texts.get_template("card.md").render(facts=facts, when=_when)
 
 
