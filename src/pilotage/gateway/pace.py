@@ -102,9 +102,8 @@ _WORTH_WAITING = 60
 
 def _tell(what: str, most: int, asked: int, reset: str, out: dict[str, str]) -> None:
     limit, remaining, until = _HEADERS[what]
-    left = max(0, most - asked)
-    told = out.get(remaining)
-    if told is None or left < int(told):
+    left = most - asked if asked < most else 0
+    if remaining not in out or left < int(out[remaining]):
         out[limit] = str(most)
         out[remaining] = str(left)
         out[until] = reset
