@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND
-from pilotage.guardrails.folded import Folded
 from pilotage.guardrails.look import Blocked, Late, Timer
 from pilotage.guardrails.placeholders import Placeholders
 from pilotage.guardrails.tools import fault
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     Replace = Callable[[Find, str], str]
 
 _PATIENCE = 60.0
-_GLANCE_MOST = 64 << 10
-"""Signs that are looked at without a deadline: they take a quarter of a millisecond."""
-
 log = logging.getLogger(__name__)
 
 
@@ -65,31 +61,15 @@ class Passage:
 
     @property
     def looks_in(self) -> bool:
-        filters = self._filters
-        return bool(filters.into or filters.tools_in or filters.topics)
+        return self._filters.looks_in
 
     @property
     def looks_out(self) -> bool:
-        return bool(self._filters.out or self._filters.tools_out or self._placeholders)
+        return self._filters.looks_out or bool(self._placeholders)
 
     def clear(self, texts: Sequence[str], side: str) -> bool:
         """Return whether it is certain, at one glance, that these whole texts of a request (`in`) or an answer pass as they are."""
-        filters = self._filters
-        if side == "in":
-            glance = None if filters.tools_in or filters.topics else filters.glance_in
-        else:
-            glance = None if self._placeholders else filters.glance_out
-        if glance is None:
-            return False
-        # What is found in a text is found in them all as well: none of the sets looks at where a text begins or ends.
-        text = texts[0] if len(texts) == 1 else "\n".join(texts)
-        if len(text) > _GLANCE_MOST:
-            return False
-        data = text.encode() if text.isascii() else Folded(text).data
-        for finder in glance:  # noqa: SIM110 - a generator for each text of each request
-            if not finder.nothing(data):
-                return False
-        return True
+        return self._filters.clear(texts, side) and (side == "in" or not self._placeholders)
 
     def reserve(self, texts: list[str]) -> None:
         self._placeholders.reserve(texts)

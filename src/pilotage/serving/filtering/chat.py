@@ -6,7 +6,7 @@ probabilities name every token, so they do not go out beside a text that was hel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -25,14 +25,43 @@ _SAID = ("content", "reasoning_content", "reasoning", "refusal")
 _KEPT = frozenset({"role", "tool_calls", "function_call", "thinking_blocks", "annotations", "audio", *_SAID})
 
 
+_Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    """A message that says texts and nothing else that would have to be looked at."""
+
+    role: Any = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: _Nothing = None
+    annotations: _Nothing = None
+    thinking_blocks: _Nothing = None
+    function_call: None = None
+    audio: None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+
+
+class _Plain(msgspec.Struct):
+    choices: list[_Choice]
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+
+
 def whole(reply: bytes, passage: Passage) -> bytes:
     """Return a unary answer as it may go out; what is none is returned as it is, for its surface to judge."""
+    texts = _plain(reply)
+    if texts and passage.clear(texts, "out"):
+        return reply
     completion = _decoded(reply)
     choices = completion.get("choices") if completion is not None else None
     if completion is None or not isinstance(choices, list):
-        return reply
-    texts = _plain(choices)
-    if texts and passage.clear(texts, "out"):
         return reply
     try:
         new = [_choice(choice, passage) for choice in choices]
@@ -43,19 +72,15 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     return msgspec.json.encode({**completion, "choices": new})
 
 
-def _plain(choices: list[Any]) -> list[str]:
-    """Return all texts of these choices where they hold nothing else that would have to be looked at, else nothing."""
-    said = []
-    for choice in choices:
-        message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict):
-            return []
-        for key, value in message.items():
-            if key in _SAID and isinstance(value, str):
-                said.append(value)
-            elif key not in _KEPT or (value and key != "role"):
-                return []
-    return said
+def _plain(reply: bytes) -> list[str]:
+    """Return all texts of an answer whose choices hold nothing else that would have to be looked at, else nothing."""
+    try:
+        messages = [choice.message for choice in _PLAIN.decode(reply).choices]
+    except UNREADABLE:
+        return []
+    return [
+        text for one in messages for text in (one.content, one.reasoning_content, one.reasoning, one.refusal) if text
+    ]
 
 
 def _choice(choice: Any, passage: Passage) -> Any:
