@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -67,6 +68,9 @@ SYNC_EVERY = 5
 DRAIN_SECONDS = 30
 LINGER_SECONDS = 5.0
 """For callers of a worker that is replaced: what they send meanwhile is answered, and then the connection closed."""
+
+_COLLECT = (10_000, 20, 20)
+"""How much is made before cycles are looked for: nothing that a request makes is one."""
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +196,9 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
         listener = Listener(gateway.handle)
+        # What is there now stays: the collector of cycles need not walk it, again and again, while requests are answered.
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
 
         def retire() -> None:
             listener.linger_seconds = LINGER_SECONDS

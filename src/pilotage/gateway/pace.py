@@ -64,7 +64,7 @@ class Paces:
         """
         counted: list[Count] = []
         left = -now % MINUTE or MINUTE
-        reset = f"{-int(-left / self._rate // SECOND)}s"
+        reset = f"{-(-left // SECOND)}s" if self._rate == 1.0 else f"{-int(-left / self._rate // SECOND)}s"
         for one in limited:
             pace = one.pace
             count = self._counter.take(one.subject, now // MINUTE, tokens, requests=pace.requests, most=pace.tokens)

@@ -60,16 +60,8 @@ class Passage:
         self.hits = Hits()
 
     @property
-    def looks_in(self) -> bool:
-        return self._filters.looks_in
-
-    @property
     def looks_out(self) -> bool:
         return self._filters.looks_out or bool(self._placeholders)
-
-    def clear(self, texts: Sequence[str], side: str) -> bool:
-        """Return whether it is certain, at one glance, that these whole texts of a request (`in`) or an answer pass as they are."""
-        return self._filters.clear(texts, side) and (side == "in" or not self._placeholders)
 
     def reserve(self, texts: list[str]) -> None:
         self._placeholders.reserve(texts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from pilotage.clock import SECOND, Clock, ScaledClock
-from pilotage.records import Finished, Started
+from pilotage.records import Finished, GuardrailHit, Started
 from pilotage.serving.grant import Bill, Grant
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
@@ -19,7 +19,6 @@ from pilotage.store.base import PlainText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilotage.guardrails.passage import Hits
     from pilotage.spec.release import Release
     from pilotage.upstream.chat import Completion
 
@@ -40,6 +39,12 @@ class Signals(Protocol):
     """Who is told how a request ended, beside the records. It neither blocks nor raises."""
 
     def ended(self, outcome: Outcome, finished: Finished) -> None: ...
+
+
+class Found(Protocol):
+    @property
+    def hits(self) -> tuple[GuardrailHit, ...]:
+        """What filters have found so far."""
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +72,7 @@ class Outcome:
     """Gathers one request's facts; `finish` records them, the first time it is called."""
 
     __slots__ = (
-        "_asked", "_attempts", "_clock", "_done", "_exposure", "_first_byte", "_hits", "_keeps_text", "_model",
+        "_asked", "_attempts", "_clock", "_done", "_exposure", "_filtering", "_first_byte", "_keeps_text", "_model",
         "_pictures", "_recorder", "_release", "_reply", "_request", "_served", "_signals", "_usage", "_waited",
         "error", "finish_reason", "hops", "overhead",
     )  # fmt: skip
@@ -97,7 +102,7 @@ class Outcome:
         self._model = ""
         self._done = False
         self.finish_reason = ""
-        self._hits: Hits | None = None
+        self._filtering: Found | None = None
 
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
@@ -244,9 +249,9 @@ class Outcome:
         """Note why the model stopped, in the surface's own word."""
         self.finish_reason = reason[:_LONGEST_NAME]
 
-    def passes(self, hits: Hits) -> None:
-        """Note where the filters of the release that is asked now count what they find: its answer's are what counts."""
-        self._hits = hits
+    def passes(self, filtering: Found) -> None:
+        """Note who tells what the filters of the release that is asked now find: its answer's are what counts."""
+        self._filtering = filtering
 
     def say(self, text: str) -> None:
         """Note text of the reply, for where texts are kept."""
@@ -288,7 +293,7 @@ class Outcome:
             spent=spent,
             finish_reason=self.finish_reason,
             model=self._model,
-            hits=self._hits.records() if self._hits is not None else (),
+            hits=self._filtering.hits if self._filtering is not None else (),
         )
         text = self._text() if self._keeps_text else None
         self._recorder.finished(finished, text, redact=exposure.route.retention == "redacted")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from pilotage.upstream.alarm import NEVER, Alarm
+from pilotage.upstream.bell import Bell
 from pilotage.upstream.fault import fault
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = httptools.HttpResponseParser(self)
         self._alarm = Alarm(loop, self._due)
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Bell | None = None
         self._body: list[bytes] = []
         self._buffered = self._silent = self._interim = 0
         self._asked = self._complete = self._keeps = self._paused = self._progress = False
@@ -75,7 +76,7 @@ class Connection(asyncio.Protocol):
         while not self.status:
             if self._fault is not None:
                 raise self._fault
-            self._waiter = self._loop.create_future()
+            self._waiter = Bell(self._loop)
             await self._waiter
 
     async def read(self) -> bytes:
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
                 return b""
             if self._fault is not None:
                 raise self._fault
-            self._waiter = self._loop.create_future()
+            self._waiter = Bell(self._loop)
             await self._waiter
 
     @property
@@ -246,5 +247,5 @@ class Connection(asyncio.Protocol):
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            waiter.ring()

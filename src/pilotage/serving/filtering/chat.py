@@ -18,6 +18,7 @@ from pilotage.upstream.chat import UNREADABLE
 from pilotage.upstream.sse import DONE, data_of, event
 
 if TYPE_CHECKING:
+    from pilotage.guardrails.filters import Filters
     from pilotage.guardrails.passage import Channel, Passage
 
 FILTERED = "content_filter"
@@ -56,9 +57,6 @@ _PLAIN = msgspec.json.Decoder(_Plain)
 
 def whole(reply: bytes, passage: Passage) -> bytes:
     """Return a unary answer as it may go out; what is none is returned as it is, for its surface to judge."""
-    texts = _plain(reply)
-    if texts and passage.clear(texts, "out"):
-        return reply
     completion = _decoded(reply)
     choices = completion.get("choices") if completion is not None else None
     if completion is None or not isinstance(choices, list):
@@ -72,15 +70,16 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     return msgspec.json.encode({**completion, "choices": new})
 
 
-def _plain(reply: bytes) -> list[str]:
-    """Return all texts of an answer whose choices hold nothing else that would have to be looked at, else nothing."""
+def clear(reply: bytes, filters: Filters) -> bool:
+    """Return whether it is certain, at one glance, that a unary answer passes as it is."""
     try:
         messages = [choice.message for choice in _PLAIN.decode(reply).choices]
     except UNREADABLE:
-        return []
-    return [
+        return False
+    texts = [
         text for one in messages for text in (one.content, one.reasoning_content, one.reasoning, one.refusal) if text
     ]
+    return bool(texts) and filters.clear(texts, "out")
 
 
 def _choice(choice: Any, passage: Passage) -> Any:
