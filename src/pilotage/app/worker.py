@@ -138,11 +138,18 @@ class Table:
 
 
 async def serve(
-    workspace: Workspace, doors: Sequence[Opened], name: str, clock: Clock, ready: Callable[[], None]
+    workspace: Workspace,
+    doors: Sequence[Opened],
+    name: str,
+    clock: Clock,
+    ready: Callable[[], None],
+    *,
+    early: Sequence[int] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return.
 
-    Retired, it does the same, but lets callers that are between two requests send one more.
+    Retired, it does the same, but lets callers that are between two requests send one more. `early` are signals that came
+    before.
     """
     async with AsyncExitStack() as stack:
         store = SqliteStore(workspace.state)
@@ -205,6 +212,8 @@ async def serve(
             ending.set()
 
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
+        if early:
+            ending.set()
         async with asyncio.TaskGroup() as group:
             keeping = [
                 group.create_task(_keep(table, counters, spool, gateway, ending)),
@@ -270,9 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     start_log(given.log, given.log_format, given.name)
-    # Until the loop runs, and once it is done, there is nothing to be stopped.
+    # Until the loop runs, there is nothing to be stopped; what comes so early is kept until then.
+    early: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, RETIRE):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda number, _: early.append(number))
 
     def ready() -> None:
         if given.ready is not None:
@@ -284,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         doors = [Opened(socket.socket(fileno=fd)) for fd in given.fd]
         if given.tls_fd is not None:
             doors.append(Opened(socket.socket(fileno=given.tls_fd), certified(given.tls_cert, given.tls_key)))
-        uvloop.run(serve(workspace, doors, given.name, clock_from(given.clock), ready))
+        uvloop.run(serve(workspace, doors, given.name, clock_from(given.clock), ready, early=early))
     except Refused as fault:
         log.error("%s %s", fault.message, fault.hint)  # noqa: TRY400
         return fault.exit_code

@@ -34,11 +34,7 @@ class Lane:
         """Whether it is cancelled, and the coroutine has not heard of it yet."""
 
     def start(self) -> None:
-        """Go on now, or in the loop's next turn where something else is under way."""
-        if asyncio.current_task(self._loop) is None:
-            self._go_on()
-        else:
-            self._loop.call_soon(self._go_on)
+        self._go_on()
 
     # What asyncio asks of a task.
 
@@ -62,6 +58,10 @@ class Lane:
         return self._coroutine is None
 
     def _go_on(self, _: object = None) -> None:
+        """Go on now, or in the loop's next turn where another task or lane is under way."""
+        if asyncio.current_task(self._loop) is not None:
+            self._loop.call_soon(self._go_on)
+            return
         coroutine = self._coroutine
         if coroutine is None:
             return

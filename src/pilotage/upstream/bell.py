@@ -24,7 +24,11 @@ class Bell:
     def ring(self) -> None:
         if not self._rung:
             self._rung = True
-            self._tell()
+            call, self._call = self._call, None
+            if call is not None and self._context is None:
+                call(self)
+            elif call is not None:
+                self._loop.call_soon(call, self, context=self._context)
 
     # What a task, or a lane, asks of whatever it is told to wait for.
 
@@ -44,7 +48,10 @@ class Bell:
         if self._rung:
             return False
         self._rung = self._gone = True
-        self._tell()
+        call, self._call = self._call, None
+        if call is not None:
+            # Never at once: who cancels may have more to do before it is heard, as asyncio's timeouts do.
+            self._loop.call_soon(call, self, context=self._context)
         return True
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -53,12 +60,3 @@ class Bell:
     def result(self) -> None:
         if self._gone:
             raise asyncio.CancelledError
-
-    def _tell(self) -> None:
-        call, self._call = self._call, None
-        if call is None:
-            return
-        if self._context is None:
-            call(self)
-        else:
-            self._loop.call_soon(call, self, context=self._context)
