@@ -81,7 +81,7 @@ class Passage:
         steps: list[Channel] = [self._step(one, "out", _kind, hits, at_once=at_once) for one in self._filters.out]
         if self._placeholders:
             steps.append(_Back(self._placeholders))
-        return _Chain(steps)
+        return steps[0] if len(steps) == 1 else _Chain(steps)
 
     def asks(self, question: str) -> None:
         """Look at what is asked last."""
@@ -151,6 +151,8 @@ class _Step:
         window = self._window
         if last:
             self._window = Window(self._finder, self._act)
+        elif (clear := window.glance(text)) is not None:
+            return clear
         held = window.held
         try:
             return window.feed(text, self._timer or Timer(self._seconds), last=last)

@@ -188,16 +188,17 @@ class PersonalData:
         """Return whether a whole folded text certainly holds nothing of these kinds."""
         return _plain(data) or not self._gate.Match(data)
 
+    def words(self, data: bytes, since: int) -> int:
+        """Return up to where a text that goes on is but words, and will be: up to its last; -1 where it must be looked at."""
+        if not _plain(data):
+            return -1
+        # Only its last word may become something, with blanks and the like behind it.
+        end = len(data.rstrip(_NUMBER_SIGNS))
+        at = max(since, data.rfind(b" ", since, end) + 1)
+        return at if len(data) - at <= _WORD_MOST else -1
+
     def look(self, sight: Sight) -> tuple[list[Find], int]:
         data = sight.data
-        if _plain(data):
-            if sight.last:
-                return [], len(data)
-            # Only its last word may become something, with blanks and the like behind it.
-            end = len(data.rstrip(_NUMBER_SIGNS))
-            at = max(sight.since, data.rfind(b" ", sight.since, end) + 1)
-            if len(data) - at <= _WORD_MOST:
-                return [], at
         hits = self._gate.Match(data)
         sight.timer.check()
         finds: list[Find] = []

@@ -82,12 +82,7 @@ class Connection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Return what has come of the body, b"" at its end; raise UpstreamError where it breaks off."""
         while True:
-            if self._body:
-                piece = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-                self._body.clear()
-                self._buffered = 0
-                if self._paused:
-                    self._resume()
+            if piece := self.read_now():
                 return piece
             if self._complete:
                 return b""
@@ -95,6 +90,18 @@ class Connection(asyncio.Protocol):
                 raise self._fault
             self._waiter = Bell(self._loop)
             await self._waiter
+
+    def read_now(self) -> bytes:
+        """Return what has come of the body and was not read yet."""
+        body = self._body
+        if not body:
+            return b""
+        piece = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
+        self._buffered = 0
+        if self._paused:
+            self._resume()
+        return piece
 
     @property
     def done(self) -> bool:

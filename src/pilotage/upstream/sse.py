@@ -25,6 +25,8 @@ class Splitter:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the events that this chunk completes; raise UpstreamError where one outgrows the limit."""
         if not self._rest and b"\r" not in chunk:
+            if 0 <= chunk.find(b"\n\n") == len(chunk) - 2:
+                return [chunk]
             *events, rest = chunk.split(b"\n\n")
             if rest:
                 self._keep(rest)

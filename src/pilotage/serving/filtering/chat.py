@@ -117,7 +117,9 @@ class ChatSieve:
 
     def take_all(self, events: list[bytes]) -> bytes:
         """Return what goes out for events that came together: texts of one kind go on as one."""
-        if self._stencil is None or len(events) == 1:
+        if len(events) == 1:
+            return self.take(events[0])
+        if self._stencil is None:
             return taken(self, events)
         out: list[bytes] = []
         texts: list[str] = []
