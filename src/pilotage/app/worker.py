@@ -26,6 +26,7 @@ import uvloop
 from pilotage import settings
 from pilotage.app.child import RETIRE
 from pilotage.app.doors import certified
+from pilotage.app.early import Early
 from pilotage.app.log import start_log
 from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
@@ -138,13 +139,7 @@ class Table:
 
 
 async def serve(
-    workspace: Workspace,
-    doors: Sequence[Opened],
-    name: str,
-    clock: Clock,
-    ready: Callable[[], None],
-    *,
-    early: Sequence[int] = (),
+    workspace: Workspace, doors: Sequence[Opened], name: str, clock: Clock, ready: Callable[[], None], *, early: Early
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return.
 
@@ -212,7 +207,7 @@ async def serve(
             ending.set()
 
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
-        if early:
+        if early.came:
             ending.set()
         async with asyncio.TaskGroup() as group:
             keeping = [
@@ -279,10 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     start_log(given.log, given.log_format, given.name)
-    # Until the loop runs, there is nothing to be stopped; what comes so early is kept until then.
-    early: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, RETIRE):
-        signal.signal(number, lambda number, _: early.append(number))
+    early = Early(signal.SIGTERM, signal.SIGINT, RETIRE)
 
     def ready() -> None:
         if given.ready is not None:

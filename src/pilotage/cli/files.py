@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 from pilotage.errors import WrongCall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -24,3 +26,19 @@ def write_text(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as fault:
         raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
+
+
+@contextmanager
+def new_file(file: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of `file` once all is written, and is gone where anything failed."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as writing:
+            yield writing
+        part.replace(file)
+    except OSError as fault:
+        part.unlink(missing_ok=True)
+        raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

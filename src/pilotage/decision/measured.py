@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
-SUITES = ("security", "over_refusal", "privacy", "redaction", "bias")
+SUITES = ("security", "over_refusal", "privacy", "redaction", "bias", "judge", "preference")
 """What the suites measure, by what its name begins with."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
@@ -153,7 +153,7 @@ def measured_line(
 def _suite(measure: str) -> str:
     """Return how `evaluate` is asked for what one of its suites measures."""
     suite = next((suite for suite in SUITES if measure == suite or measure.startswith(f"{suite}_")), "")
-    named = {"over_refusal": "security", "redaction": "privacy"}.get(suite, suite)
+    named = {"over_refusal": "security", "redaction": "privacy", "preference": "judge --pairs"}.get(suite, suite)
     return f" --suite {named}" if named else ""
 
 

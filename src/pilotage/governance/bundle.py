@@ -45,7 +45,7 @@ class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was measured of one use case under one charter, and when (microseconds) it was put together."""
+    """What was measured of one use case under one charter, the newest of it `at` (microseconds)."""
 
     use_case: str
     charter: str

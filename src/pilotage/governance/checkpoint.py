@@ -18,7 +18,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -26,11 +25,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from pilotage.errors import Tampered, WrongCall
 from pilotage.spec.verifier_key import VerifierKey
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pilotage.records import LedgerEntry
 
 ORIGIN = "pilotage/ledger"
 _DASH = "\N{EM DASH}"
@@ -45,24 +39,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
     entries: int
     digest: str
     signer: str
-
-    def check(self, ledger: Iterable[LedgerEntry]) -> int:
-        """Return how many entries came since; raise Tampered where the ledger is not a continuation of this one."""
-        last, found = 0, ""
-        for entry in ledger:
-            last = entry.seq
-            if entry.seq == self.entries:
-                found = entry.digest
-        if last < self.entries:
-            gone = f"the ledger has {last} entries, and had {self.entries} when the checkpoint was signed"
-            raise Tampered(f"{gone}: its end was cut off, or an older copy was put back", hint=_COMPARE)
-        if self.entries and found != self.digest:
-            says = f"entry {self.entries} is not the one that the checkpoint names"
-            raise Tampered(f"{says}: the ledger was written anew", hint=_COMPARE)
-        return last - self.entries
-
-
-_COMPARE = "compare with a backup or an exported copy; what was decided since cannot be trusted"
 
 
 def sign(seed: bytes, name: str, entries: int, digest: str) -> str:

@@ -58,7 +58,6 @@ def evidence_key(context: Context, _: Actor, __: EvidenceKey) -> dict[str, Any]:
 
 def evidence_export(context: Context, _: Actor, arguments: EvidenceExport) -> dict[str, Any]:
     """Return, signed, what was measured here of a release under the present charter. What came from elsewhere stays out."""
-    now = context.clock.now()
     with context.store.read() as tx:
         stands = standing.standing(tx, arguments.use_case)
         status = stands.status
@@ -71,7 +70,9 @@ def evidence_export(context: Context, _: Actor, arguments: EvidenceExport) -> di
             f"nothing was measured here of {name} under the present charter",
             hint=f"`pilotage evaluate {arguments.use_case}` measures the candidate",
         )
-    told = Measured(use_case=arguments.use_case, charter=status.charter, at=now, facts=mine)
+    # As of what it tells of, not of now: the same facts are the same bundle.
+    at = max(fact.at for fact in mine)
+    told = Measured(use_case=arguments.use_case, charter=status.charter, at=at, facts=mine)
     seed = context.store.secret(_SECRET)
     return {
         "bundle": seal(Statement(subject=(subject,), predicate=told), seed, SIGNER),

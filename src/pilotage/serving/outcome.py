@@ -61,6 +61,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     arrived: int = 0
     unit: str = ""
     key: str = ""
+    segment: str = ""
     source: str = "live"
     caller: str = ""
     trace: Trace | None = None
@@ -132,6 +133,7 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                segment=exposure.segment,
                 copy_of=exposure.copy_of,
                 held=exposure.grant.held * times if exposure.grant is not None else 0,
             )
