@@ -42,6 +42,33 @@ base_url = "http://127.0.0.1:{port}/v1"
 upstream = "canned"
 model = "canned"
 """
+EVERYTHING = """
+name = "bench"
+owner = "bench"
+[upstreams.canned]
+base_url = "http://127.0.0.1:{port}/v1"
+[filters.personal]
+kind = "personal_data"
+action = "redact"
+[budget]
+a_day = 1_000_000.0
+[limits]
+key = {{ requests_a_minute = 100_000_000, tokens_a_minute = 1_000_000_000_000 }}
+max_tokens = 1000
+[variants.plain]
+upstream = "canned"
+model = "canned"
+prompt = "prompt.md"
+filters = ["personal"]
+price = {{ input = 0.15, output = 0.60 }}
+[variants.other]
+upstream = "canned"
+model = "canned"
+prompt = "prompt.md"
+filters = ["personal"]
+price = {{ input = 0.15, output = 0.60 }}
+"""
+"""A budget, a limit a minute, personal data looked for in both directions, two variants to be assigned to users."""
 NGINX = """
 worker_processes 1; daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 8192; }}
@@ -146,13 +173,14 @@ class Bench:
         time.sleep(0.5)
         return Proxy("nginx", [process.pid], port)
 
-    def pilotage(self, name: str, source: str = "", *, others: int = 0) -> Proxy:
+    def pilotage(self, name: str, source: str = "", *, file: str = EVERYTHING, others: int = 0) -> Proxy:
         """Start a server of one worker; `others` is how many more use cases it serves."""
         pilotage = [sys.executable, "-m", "pilotage"]
         folder = self.folder / f"{name}-{others}"
         case, workspace = folder / "case", str(folder / "workspace")
         case.mkdir(parents=True)
-        (case / "usecase.toml").write_text(USE_CASE.format(port=self.upstream))
+        (case / "usecase.toml").write_text(file.format(port=self.upstream))
+        (case / "prompt.md").write_text("You answer questions of a shop's customers, shortly and kindly.\n")
         environment = {**os.environ, "PYTHONPATH": source} if source else None
 
         def command(*words: str) -> str:
@@ -161,8 +189,7 @@ class Bench:
 
         command("apply", str(case))
         key = json.loads(command("keys", "create", "bench", "--role", "infer", "--json"))["secret"]
-        if others:
-            multiply(Path(workspace), others)
+        prepare(Path(workspace), others, split=file == EVERYTHING)
         door = free_port()
         server = [*pilotage, "serve", "--workspace", workspace, "--workers", "1", "--port", str(door)]
         process = self.start([*server, "--control-port", "0"], source=source)
@@ -181,16 +208,21 @@ class Bench:
         return found
 
 
-def multiply(workspace: Path, others: int) -> None:
-    """Write more use cases beside the one that is there, as governance would."""
+def prepare(workspace: Path, others: int, *, split: bool) -> None:
+    """Write what governance would: half of all users for each of two releases, and more use cases of the same kind."""
     from pilotage.store.sqlite import SqliteStore
     from pilotage.store.workspace import Workspace
 
     store = SqliteStore(Workspace(workspace).state)
     with store.write() as tx:
-        body = next(row.body for row in tx.serving.changed(0) if row.use_case == "bench")
-        for number in range(others):
-            tx.serving.put(f"bench{number}", body.replace(b'"use_case":"bench"', b'"use_case":"bench%d"' % number))
+        route = json.loads(next(row.body for row in tx.serving.changed(0) if row.use_case == "bench"))
+        if split:
+            baseline, candidate = sorted(route["releases"], reverse=True)[:2]
+            sides = {"baseline": baseline, "candidate": candidate}
+            route["allocation"] = {"rollout": "bench-1", **sides, "step": 0, "share": 500_000, "generation": 1}
+            route["blind_after"] = 86_400_000_000
+        for name in ("bench", *[f"bench{number}" for number in range(others)]):
+            tx.serving.put(name, json.dumps({**route, "use_case": name}).encode())
     store.close()
 
 

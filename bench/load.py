@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+USERS = 5_000
 QUESTION = "How do I return a jacket?"
 END, TAIL = b"\r\n\r\n", b"\r\n0\r\n\r\n"
 
@@ -35,7 +36,7 @@ class Plan:
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\naccept: */*\r\naccept-encoding: gzip\r\n"
             b"content-type: application/json\r\nuser-agent: bench\r\n"
             b"authorization: Bearer %b\r\nx-pilotage-unit: u%d\r\ncontent-length: %d\r\n\r\n%b"
-        ) % (self._key.encode(), number, len(body), body)
+        ) % (self._key.encode(), number % USERS, len(body), body)
 
     @property
     def stream(self) -> bool:

@@ -14,6 +14,24 @@ from typing import Any, cast
 
 import uvloop
 
+WORDS = [
+    "you",
+    "can",
+    "return",
+    "it",
+    "within",
+    "forty",
+    "five",
+    "days",
+    "of",
+    "delivery",
+    "and",
+    "we",
+    "refund",
+    "what",
+    "it",
+    "cost",
+]
 UNARY = json.dumps(
     {
         "id": "chatcmpl-bench",
@@ -50,7 +68,10 @@ class Canned(asyncio.Protocol):
         self.broken = (
             b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
         )
-        self.events = [event(f"word{i} ") for i in range(events)] + [event(""), event(None) + b"0\r\n\r\n"]
+        self.events = [event(f" {WORDS[i % len(WORDS)]}") for i in range(events)] + [
+            event(""),
+            event(None) + b"0\r\n\r\n",
+        ]
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

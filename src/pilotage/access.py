@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
+from collections import OrderedDict
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX = "plt"
 _BLOCK = 64
 """Bytes of SHA-256's block."""
+MOST_FAILURES = 50
+"""Bad keys of one address within `FAILURE_SECONDS`; then it is not listened to until those are over."""
+FAILURE_SECONDS = 60.0
+_ADDRESSES = 10_000
 
 
 class Role(StrEnum):
@@ -27,7 +37,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as stored: `digest` is SHA-256 of the secret (256 random bits, so a slow hash would add nothing).
 
     `use_cases` empty means all. `expires` and `revoked` are microseconds, 0 for never. `person` is who answers for what is
-    done with it, `makers` are the people through whose hands it came, each of whom could have kept its secret.
+    done with it, `successor` the key that took its place when it was rotated, `makers` are the people through whose hands it came, each of whom could have kept its secret.
     The last of it is what may be asked with it and what that may cost, over all use cases: in millionths of `currency`, 0
     for no limit.
     """
@@ -47,6 +57,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     a_day: int = 0
     a_month: int = 0
     currency: str = "EUR"
+    successor: str = ""
 
     @property
     def limited(self) -> bool:
@@ -54,8 +65,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def allows(self, role: Role, use_case: str = "", *, now: int) -> bool:
         """Return whether this key may act as `role` on `use_case` at `now` (microseconds)."""
-        if not lives(self, now):
-            return False
+        return lives(self, now) and self.may(role, use_case)
+
+    def may(self, role: Role, use_case: str = "") -> bool:
+        """Return the same of a key that lives."""
         if self.use_cases and use_case and use_case not in self.use_cases:
             return False
         return role in self.roles or Role.ADMIN in self.roles
@@ -132,3 +145,26 @@ def _begun(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     """Return HMAC's two hashes (RFC 2104) with the secret in them: begun once, copied for each message."""
     key = (secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()).ljust(_BLOCK, b"\0")
     return hashlib.sha256(bytes(byte ^ 0x36 for byte in key)), hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+
+
+class Failures:
+    """Counts bad keys by address, of which it remembers the latest. A good key is not counted, and forgives nothing."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def wait(self, address: str) -> int:
+        """Return for how many seconds this address is not listened to; 0 where it is."""
+        since, count = self._counts.get(address, (0.0, 0))
+        left = since + FAILURE_SECONDS - self._now()
+        return max(1, int(left)) if count >= MOST_FAILURES and left > 0 else 0
+
+    def failed(self, address: str) -> None:
+        since, count = self._counts.get(address, (self._now(), 0))
+        if self._now() - since >= FAILURE_SECONDS:
+            since, count = self._now(), 0
+        self._counts[address] = since, count + 1
+        self._counts.move_to_end(address)
+        if len(self._counts) > _ADDRESSES:
+            self._counts.popitem(last=False)

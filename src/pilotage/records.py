@@ -32,7 +32,8 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     `share` is the candidate's share in millionths at `generation`, when the unit was exposed. `surface` is what was
     asked for: `chat`, `messages`, ..., or `flag` where the application calls the model itself. `copy_of` is the live inference
     that a copy (`source` and `arm` are `shadow`) was made of. `held` is the most that it may come to, where a budget
-    holds it: what it counts for if its worker dies over it.
+    holds it: what it counts for if its worker dies over it. `segment` names the groups that the request said the unit
+    belongs to, such as `language=de;age=old`, as far as the file declares them.
     """
 
     release: str
@@ -50,6 +51,7 @@ class Started(Event, frozen=True, kw_only=True, gc=False, tag="started"):
     caller: str = ""
     copy_of: str = ""
     held: int = 0
+    segment: str = ""
 
 
 class GuardrailHit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -123,7 +125,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One measured fact about one release. `low` and `high` bound `value` (same scale) at `confidence`.
 
     `measure` is the name a criterion reads (`quality`, `security`, `errors`, ...). `data` is the digest of the data it
-    was measured on, `charter` that of the charter it was measured for: another charter voids it.
+    was measured on, `charter` that of the charter it was measured for: another charter voids it. `origin` is where it was
+    made, by the name under which the organisation's rules trust that place; empty for this workspace.
     """
 
     id: str
@@ -142,6 +145,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: str = ""
     confidence: float = 0.95
     detail: dict[str, Any] = {}
+    origin: str = ""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,6 +44,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`text`",
         "`text`, or `json` for one object a line; `--log-format` comes first",
     ),
+    "PILOTAGE_ANCHORS": (
+        "none",
+        "where checkpoints of the ledger go by themselves, with commas between: files (`/mnt/audit/ledger.jsonl`), repositories for tags (`git:/srv/audit`), addresses (`https://...`); see [the ledger](../ledger.md)",
+    ),
     "PILOTAGE_CALLABLES": (
         "none",
         "folders, with colons between, that pipelines of one's own are imported from; whatever lies there may be run",
@@ -116,6 +120,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     except ValueError as fault:
         raise WrongCall(f"PILOTAGE_CLOCK: {fault}", hint="leave it out for the system's clock") from None
     callables(given)
+    anchors(given)
     return Settings(
         workspace=Path(given.get("PILOTAGE_WORKSPACE", "") or DEFAULT_WORKSPACE),
         server=server,
@@ -163,6 +168,21 @@ def callables(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
                 f"PILOTAGE_CALLABLES names {str(folder)!r}, which is no folder", hint="name folders that are there"
             )
     return tuple(folder.resolve() for folder in folders)
+
+
+def anchors(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the places that the ledger is anchored in; raise WrongCall that says what a place looks like."""
+    given = (os.environ if environ is None else environ).get("PILOTAGE_ANCHORS", "")
+    places = tuple(place.strip() for place in given.split(",") if place.strip())
+    for place in places:
+        address = place.startswith(("http://", "https://"))
+        if not address and not place.removeprefix("git:").startswith("/"):
+            # It may be an address that was mistyped, with a secret in it, so it is not repeated.
+            raise WrongCall(
+                "PILOTAGE_ANCHORS names a place that is none",
+                hint="it is /path/to/file, git:/path/to/repository or https://address, with commas between",
+            )
+    return places
 
 
 def user_name() -> str:

@@ -156,6 +156,30 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
+class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest system card that was given out: which it is (`digest`), and what it was made of.
+
+    `live` served then, and the release was in `stage`.
+    `file` and `rules` are the digests of the use case's file and of the organisation's; `verdicts` are those of every
+    measure that it tells of, `agreed` the approvals and waivers that stood. `until` is the newest entry of the ledger that it
+    was made of, `entry` the one that tells of it.
+    """
+
+    release: str
+    digest: str
+    charter: str
+    file: str
+    at: int
+    actor: str
+    live: str = ""
+    stage: str = ""
+    rules: str = ""
+    verdicts: dict[str, str] = {}
+    agreed: tuple[str, ...] = ()
+    until: int = 0
+    entry: int = 0
+
+
 class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where one use case stands. `live` serves, and has since `live_since` (0: since a version that did not note it);
     `candidate` is on its way through `stage`; `previous` was live before.
@@ -180,6 +204,7 @@ class UseCaseStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     paused: bool = False
     retired: bool = False
     ended: tuple[Ended, ...] = ()
+    card: Card | None = None
     entry: int = 0
 
     @property

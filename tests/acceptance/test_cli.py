@@ -182,7 +182,7 @@ def test_a_checkpoint_kept_elsewhere_finds_what_the_chain_cannot(tmp_path: Path)
         for export in exports
     ]
     assert [run.returncode for run in runs] == [0, 1]
-    assert runs[0].stdout.endswith("entries, unbroken\n")
+    assert runs[0].stdout.endswith("entries, unbroken; 1 anchors hold\n")
     assert "gone" in runs[1].stderr
     lines = exports[0].read_text().splitlines(keepends=True)
     for altered in (lines[1:], lines[::-1], [lines[0].replace("local", "somebody"), *lines[1:]]):

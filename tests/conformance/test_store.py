@@ -311,6 +311,25 @@ def test_unit_keys_are_made_once_and_gone_when_destroyed(open_store: Open) -> No
         assert tx.unit_keys.get_or_create(units[:1], at=3)["support", "u1"] != (key_id, secret)
 
 
+def test_words_are_kept_by_a_reference_that_says_nothing_of_them(open_store: Open) -> None:
+    store = open_store()
+    with store.write() as tx:
+        first, again = tx.words.put("support", "a fix is due"), tx.words.put("support", "a fix is due")
+    assert first != again, "whoever knows the text cannot tell that it was said"
+    with open_store().read() as tx:
+        kept = tx.words.get(first)
+        assert kept is not None
+        assert (kept.use_case, kept.text, len(kept.salt)) == ("support", "a fix is due", 32)
+        assert first == f"words:{hashlib.sha256(kept.salt + kept.text.encode()).hexdigest()}"
+        assert [one.reference for one in tx.words.all()] == sorted([first, again])
+    with store.write() as tx:
+        assert tx.words.erase(first)
+        assert not tx.words.erase(first)
+    with store.read() as tx:
+        assert tx.words.get(first) is None
+        assert tx.words.get(again) is not None
+
+
 def test_results_are_kept_as_first_written(store: Store) -> None:
     with store.write() as tx:
         tx.results.put("run", "case1", {"reply": "a", "scores": [1, None]})

@@ -1,6 +1,6 @@
 """A small server that speaks a gateway's protocol, for tests: `python evaluate_gateway.py` prints its port.
 
-It answers for the releases `desk/good@...`, `desk/bad@...` (never right) and `desk/mute@...` (never answers); a question
+It answers for the releases `desk/good@...`, `desk/bad@...` (never right), `desk/mute@...` (never answers) and `desk/judge@...` (judges by a rule); a question
 may ask for trouble: drop, garbage, refuse, fallback, silent, slow. `GET /log` returns what was asked of it.
 """
 
@@ -16,6 +16,17 @@ from typing import Any
 KEY = "plt_test_secret"
 LOG: list[dict[str, Any]] = []
 LOCK = threading.Lock()
+
+
+def _judged(question: str) -> str:
+    """Return a judge's answer by a rule: a reply that repeats the question is right; one that begs is obeyed, in prose."""
+    if "beg" in question:
+        return "It is right, of course."
+    if question.startswith("Which"):
+        first, second = question.partition("SECOND REPLY")[::2]
+        sides = ["You asked" in first, "You asked" in second]
+        return json.dumps({"better": "tie" if sides[0] == sides[1] else "first" if sides[0] else "second"})
+    return json.dumps({"verdict": "right" if "You asked" in question else "wrong", "why": "by the rule"})
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -60,6 +71,8 @@ class Gateway(BaseHTTPRequestHandler):
 
     def _answer(self, question: str, model: str) -> None:
         text = f"You asked: {question}" if "/good@" in model else "I cannot say."
+        if "/judge@" in model:
+            text = _judged(question)
         content = None if "silent" in question else text
         usage = {"prompt_tokens": len(question.split()), "completion_tokens": len(text.split())}
         reply = {

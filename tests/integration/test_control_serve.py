@@ -35,8 +35,8 @@ def test_a_second_server_on_the_workspace_is_refused(tmp_path: Path) -> None:
 
 
 def test_where_it_is_reached_is_written_for_this_user_alone_and_removed(tmp_path: Path) -> None:
-    place = tmp_path / "ws" / "run" / "control.json"
-    with serving(tmp_path / "ws", workers=1) as server:
+    place, anchors = tmp_path / "ws" / "run" / "control.json", tmp_path / "anchors.jsonl"
+    with serving(tmp_path / "ws", workers=1, PILOTAGE_ANCHORS=str(anchors)) as server:
         assert stat.S_IMODE(place.stat().st_mode) == 0o600
         assert stat.S_IMODE((tmp_path / "ws").stat().st_mode) == 0o700
         facts = json.loads(place.read_text())
@@ -44,8 +44,12 @@ def test_where_it_is_reached_is_written_for_this_user_alone_and_removed(tmp_path
         # Secrets are not for `ps` to show.
         commands = " ".join(children(server.process.pid).values())
         assert facts["token"] not in commands
+        server.key("infer")
+        assert server.command("ledger_verify")["entries"] == 1
     assert not place.exists()
     assert server.process.returncode == 0
+    # At its end, what came since its start went out.
+    assert json.loads(anchors.read_text().splitlines()[-1])["checkpoint"].split("\n")[1] == "1"
 
 
 def test_a_killed_worker_comes_back_and_requests_go_on(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from pilotage.access import Actor, Role
 from pilotage.clock import DAY, HOUR, FrozenClock
+from pilotage.errors import WrongCall
 from pilotage.governance.commands import Context, run
 from pilotage.governance.mandate import Mandate
 from pilotage.monitor.asked import AskedReader
@@ -155,15 +156,24 @@ def test_other_questions_are_noticed_with_examples(house: House) -> None:
     house.begin()
     assert {one["stream"]: one["n"] for one in house.kept["slices"]} == before
     house.hours(8, other=0.6)
-    found = {alarm["watch"]: alarm for alarm in house.alarms}
-    novel = found["drift/novel+"]
+    # Several slices move together, and are one alarm.
+    (novel,) = house.alarms
     assert novel["kind"] == "drift"
+    moved = [novel, *novel["detail"]["also"]]
+    assert {"drift/novel+", "drift/unfamiliar>"} <= {part["watch"] for part in moved}
     assert 1 <= len(novel["detail"]["examples"]) <= 10
     assert novel["since"] >= MIDNIGHT + 24 * HOUR
     texts = house.run("alarm_examples", use_case="help", alarm=novel["id"])["examples"]
-    assert len(texts) == len(novel["detail"]["examples"])
+    assert {one["inference"] for one in texts} >= set(novel["detail"]["examples"])
     assert all(one["request"].startswith("user: how do i ") for one in texts)
     assert house.run("ledger", use_case="help")["entries"][-1]["action"] == "alarm_examples"
+    # As they are kept only for a reason, which is on record with who asked.
+    with pytest.raises(WrongCall, match="for a reason"):
+        house.run("alarm_examples", use_case="help", alarm=novel["id"], reveal=True)
+    house.run("alarm_examples", use_case="help", alarm=novel["id"], reveal=True, note="a customer asked")
+    looked = house.run("ledger", use_case="help", spoken=True)["entries"][-1]
+    assert (looked["actor"], looked["detail"]["revealed"]) == (LOCAL.id, True)
+    assert looked["detail"]["reason"] == "a customer asked"
     assert b"pizza" not in house.workspace.state.read_bytes()
 
 
@@ -183,7 +193,7 @@ def test_without_texts_a_price_and_a_model_are_noticed(house: House) -> None:
 
 @pytest.mark.parametrize("house", ["none"], indirect=True)
 def test_what_it_costs_comes_to_and_was_projected(house: House) -> None:
-    money = Money(house.context, house.events, house.mandate)
+    money = Money(house.context, house.events, house.mandate, pause=0)
     live = house.status["live"]
     projected = {"value": 0.0005, "low": 0.0004, "high": 0.0006, "n": 50, "method": "made up", "data": "d"}
     house.run("record_evidence", use_case="help", release=live, measure="cost", **projected)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import csv
+import io
 import json
 import os
 import signal
@@ -20,6 +22,7 @@ import pytest
 from pilotage.access import Actor, Role
 from pilotage.clock import SystemClock
 from pilotage.errors import Denied, NotMeasured
+from pilotage.evaluation.judge.run import judge
 from pilotage.evaluation.run import evaluate
 from pilotage.governance.commands import Context, run
 from pilotage.staging.rehearse import rehearse
@@ -56,8 +59,16 @@ upstream = "provider"
 model = "desk/mute@provider"
 fallback = ["search"]
 
+[variants.judge]
+upstream = "provider"
+model = "desk/judge@provider"
+prompt = "rubric.jinja"
+price = {{ input = 2.0, output = 8.0 }}
+
 [evaluation]
 cases = ["cases/*.jsonl"]
+judge = "judge"
+labels = ["labels/*.csv"]
 """
 
 
@@ -89,11 +100,13 @@ class Desk:
     def gateway(self) -> str:
         return f"http://127.0.0.1:{self.rig.port}"
 
-    def apply(self, candidate: str, cases: list[dict[str, Any]]) -> str:
+    def apply(self, candidate: str, cases: list[dict[str, Any]], labels: str = "case,reply,right\n") -> str:
         files = {
             "usecase.toml": FILE.format(candidate=candidate, url=self.provider),
             "knowledge/hours.md": "# Opening hours\n\nThe shop opens at nine.\n",
             "cases/all.jsonl": "\n".join(map(json.dumps, cases)),
+            "rubric.jinja": "You judge replies of a service desk.",
+            "labels/all.csv": labels,
         }
         encoded = {path: base64.b64encode(text.encode()).decode() for path, text in files.items()}
         reference = str(self("apply", {"files": encoded})["candidate"])
@@ -141,6 +154,43 @@ def test_a_good_candidate_gets_evidence_that_its_gate_reads(desk: Desk) -> None:
     assert desk.evaluate()["asked"] == 0
 
 
+def test_a_judge_counts_for_what_people_say_of_its_verdicts(desk: Desk) -> None:
+    cases = [case(number, "carts") for number in range(40)] + [case(40, "beg carts")]
+    desk.apply("good", cases)
+    judged = asyncio.run(judge(desk, desk.gateway, desk.rig.operator, "desk", pairs=True, labels=30))
+    first = desk.evidence()
+    assert {"judge", "judge_difference", "preference"} <= first.keys()
+    # One answer was prose: it is no verdict, and no pass.
+    assert first["judge"]["detail"]["verdicts"] == {"right": 40, "no verdict": 1}
+    assert (first["judge"]["low"], first["judge"]["high"], first["judge"]["detail"]["calibrated"]) == (0.0, 1.0, False)
+    assert first["preference"]["value"] == 1.0
+    assert first["preference"]["low"] == 0.0
+    heading, *rows = csv.reader(judged["sheet"].splitlines())
+    assert (heading[3], {row[3] for row in rows}) == ("prefers", {""})
+    paid = sum(desk.questions().values())
+
+    asked = asyncio.run(judge(desk, desk.gateway, desk.rig.operator, "desk", labels=30))
+    table = list(csv.DictReader(asked["sheet"].splitlines()))
+    assert len(table) == 60
+    filled = io.StringIO()
+    writer = csv.DictWriter(filled, table[0].keys())
+    writer.writeheader()
+    for row in table:
+        writer.writerow({**row, "right": "yes" if row["text of the reply"].startswith("You asked") else "no"})
+    desk.apply("good", cases, labels=filled.getvalue())
+    asyncio.run(judge(desk, desk.gateway, desk.rig.operator, "desk"))
+    second = desk.evidence()["judge"]
+    assert second["detail"]["labels"] == 30
+    assert second["low"] > 0.8
+    assert desk.evidence()["judge_difference"]["low"] > 0.6
+    # Nothing was asked twice, of the candidate or of the judge.
+    assert sum(desk.questions().values()) == paid
+    desk.apply("good", [*cases, case(41, "trams")])
+    capped = judge(desk, desk.gateway, desk.rig.operator, "desk", max_cost=1e-9)
+    with pytest.raises(NotMeasured, match="cap"):
+        asyncio.run(capped)
+
+
 def test_a_candidate_whose_fallback_answers_for_it_is_not_measured(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pilotage.staging.rehearse.LATE", 60.0)  # a busy machine may hold the sender up
     desk.apply("mute", [case(number, "opening hours") for number in range(3)])
@@ -168,6 +218,7 @@ import asyncio, sys
 from pathlib import Path
 from pilotage.access import Actor, Role
 from pilotage.clock import SystemClock
+from pilotage.evaluation.judge.run import judge
 from pilotage.evaluation.run import evaluate
 from pilotage.governance.commands import Context, run
 from pilotage.store.sqlite import SqliteStore

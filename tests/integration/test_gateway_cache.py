@@ -30,6 +30,7 @@ def rig(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     rig.route("tools", cached("tools", ok, tools=True))
     rig.route("short", cached("short", ok, ttl=1))
     rig.route("off", release("off", ok))
+    rig.route("barred", cached("barred", ok), caches=False)
     rig.route("fails", cached("fails", provider.url("status-500")))
     rig.route("breaks", cached("breaks", provider.url("no-done")))
     words = search("covered", rig.knowledge(parcels="# Parcels\n\nA parcel arrives in three days."))
@@ -109,6 +110,7 @@ def test_nobody_gets_what_another_was_answered_unless_the_file_says_so(rig: Rig)
 
 def test_what_is_not_kept(rig: Rig, provider: Provider) -> None:
     assert "x-pilotage-cache" not in ask(rig, "off").headers
+    assert not any("x-pilotage-cache" in ask(rig, "barred").headers for _ in range(2)), "rules let nothing be kept"
     assert "x-pilotage-cache" not in ask(rig, "own", tools=TOOLS).headers
     assert "x-pilotage-cache" not in ask(rig, "own", previous_response_id="r").headers
     for _ in range(2):

@@ -16,6 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pilotage.store.sqlite import SqliteStore
+from pilotage.store.workspace import Workspace
 from tests.integration.control_rig import Serving, ask, pilotage, serving, write_use_case
 from tests.integration.gateway_rig import Provider, until
 from tests.integration.provider_faults import certificate
@@ -225,3 +229,29 @@ def test_a_unix_socket_and_logs_for_machines(tmp_path: Path) -> None:
     assert {"at", "level", "process", "logger", "message"} <= set(lines[0])
     assert any(line["process"] == "serve" and "signal 9" in line["message"] for line in lines)
     assert not place.exists()
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether this process has a handler of its own for this signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> number - 1 & 1)
+
+
+@pytest.mark.parametrize("module", ["control", "worker"])
+def test_a_process_that_is_asked_to_end_while_it_starts_ends(tmp_path: Path, module: str) -> None:
+    SqliteStore(Workspace(tmp_path / "ws").prepare().state).close()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        started = subprocess.Popen(
+            [sys.executable, "-m", f"pilotage.app.{module}", "--workspace", str(tmp_path / "ws")]
+            + (["--name", "w0"] if module == "worker" else [])
+            + ["--fd", str(door.fileno())],
+            pass_fds=[door.fileno()],
+            stdin=subprocess.PIPE,
+        )
+        until(lambda: catches(started.pid, signal.SIGTERM), seconds=60)
+        started.terminate()
+        # The control process waits for this word before it begins its work.
+        word = {"holder": "h", "token": "t", "link": "l", "gateway": "http://127.0.0.1:1"}
+        started.communicate(json.dumps(word).encode() + b"\n", timeout=60)
+        assert started.returncode == 0

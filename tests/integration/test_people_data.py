@@ -63,7 +63,10 @@ def test_an_erased_unit_leaves_no_key_and_no_name_and_figures_stay(tmp_path: Pat
         assert (erased["keys"], erased["started"], erased["feedback"]) == (1, 1, 1)
         assert held("wilhelmina") == {}
         assert held("other") == whole
+        # The proof: every byte of every file, the database's free pages and its write-ahead log too.
+        assert sum(path.stat().st_size for path in workspace.rglob("*") if path.is_file()) > 500_000
         assert on_disk(workspace, with_key) == []
+        assert on_disk(workspace, SECRET.encode()) == []
         assert on_disk(workspace / "events", digest.encode()) == []
         assert server.command("ledger_verify")["ok"] is True
         entries = json.dumps(server.command("ledger")["entries"])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import subprocess
+import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -67,8 +71,72 @@ def test_a_report_answers_six_questions_and_stands_alone(tmp_path: Path) -> None
         refused = pilotage(
             "report", "help", "--output", str(tmp_path / "nowhere" / "x.html"), workspace=tmp_path / "ws"
         )
-        assert refused.returncode == 1
+        assert refused.returncode == 2
         assert "cannot be written" in refused.stderr
         unknown = pilotage("report", "help", "--variant", "third", workspace=tmp_path / "ws")
         assert unknown.returncode == 1
         assert "third is neither on its way nor live" in unknown.stderr
+
+
+def test_a_pack_holds_what_an_auditor_checks_without_pilotage(tmp_path: Path) -> None:
+    with serving(tmp_path / "ws", workers=1) as server:
+        directory = write_use_case(tmp_path / "help", USE_CASE.replace("Answers at once.", f"At once {EVIL}"))
+        releases = server.command("apply", files=files_of(directory))["releases"]
+        server.command(
+            "record_evidence",
+            use_case="help",
+            release=releases["after"],
+            measure="quality",
+            value=0.8,
+            low=0.7,
+            high=0.9,
+            n=100,
+            method="share of right replies",
+            data="d" * 64,
+        )
+        nowhere = pilotage(
+            "report", "help", "--pack", "--output", str(tmp_path / "no" / "x.zip"), workspace=tmp_path / "ws"
+        )
+        assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (2, True)
+        # Nothing was given out, so nothing is on record.
+        assert pilotage("report", "help", "--check", workspace=tmp_path / "ws").returncode == 1
+        made = pilotage("report", "help", "--pack", "--output", str(tmp_path / "x.zip"), workspace=tmp_path / "ws")
+        assert made.returncode == 0, made.stderr
+        with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+            archive.extractall(tmp_path / "pack")
+        pack = tmp_path / "pack"
+        sums = {name: digest for digest, name in map(str.split, (pack / "SHA256SUMS").read_text().splitlines())}
+        assert sums.keys() == {file.name for file in pack.iterdir()} - {"SHA256SUMS"}
+        for name, digest in sums.items():
+            assert hashlib.sha256((pack / name).read_bytes()).hexdigest() == digest
+        # Something else comes into the ledger meanwhile; the same card is still the same pack, byte for byte.
+        server.command("keys_create", name="another", roles=["infer"])
+        again = pilotage("report", "help", "--pack", "--output", str(tmp_path / "y.zip"), workspace=tmp_path / "ws")
+        assert again.returncode == 0, again.stderr
+        assert (tmp_path / "y.zip").read_bytes() == (tmp_path / "x.zip").read_bytes()
+        key = (pack / "checkpoint.key").read_text().strip()
+        verifier = Path(__file__).parents[2] / "docs" / "verify_ledger.py"
+        checked = subprocess.run(
+            [sys.executable, str(verifier), str(pack / "ledger.jsonl"), str(pack / "checkpoint.txt"), key],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stderr
+        card = json.loads((pack / "card.json").read_text())
+        last = json.loads((pack / "ledger.jsonl").read_text().splitlines()[-1])
+        assert (last["action"], last["detail"]["card"]) == ("card", card["digest"])
+        assert "quality" in (pack / "evidence.dsse.json").read_text() or (pack / "evidence.key").read_text()
+        page = Page((pack / "card.html").read_text())
+        assert (page.fetched, "script" in page.tags) == ([], False)
+        assert EVIL not in (pack / "card.html").read_text()
+        assert "<script" not in (pack / "card.md").read_text()
+        assert "| Does it work? |" in (pack / "card.md").read_text()
+        assert pilotage("report", "help", "--check", workspace=tmp_path / "ws").returncode == 0
+        (directory / "usecase.toml").write_text((directory / "usecase.toml").read_text() + "\n# Another word.\n")
+        assert pilotage("apply", str(directory), workspace=tmp_path / "ws").returncode == 0
+        stale = pilotage("report", "help", "--check", workspace=tmp_path / "ws")
+        assert stale.returncode == 1
+        assert "the use case's file has changed since" in stale.stderr
+        (told,) = server.command("status", use_case="help")["use_cases"]
+        assert told["card"]["stale"] == ["the use case's file has changed since"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.integration.control_rig import USE_CASE, Serving, pilotage, serving
+from pilotage.monitor.watches import decode
+from tests.integration.control_rig import USE_CASE, Serving, files_of, pilotage, serving, write_use_case
 from tests.integration.gateway_rig import until
 
 WATCH = """
@@ -126,3 +130,54 @@ def test_a_release_that_gets_worse_is_rolled_back_and_told_of(tmp_path: Path) ->
         assert "looking" in pilotage("alarms", "list", workspace=tmp_path / "ws").stdout
         verified = pilotage("ledger", "verify", workspace=tmp_path / "ws")
         assert verified.returncode == 0, verified.stderr
+
+
+COUNTED = """
+[watch]
+tick = "1s"
+cycle = "30d"
+learns_from = 100000
+false_alarms = "30d"
+false_actions = "60d"
+"""
+
+
+def test_killed_at_any_moment_it_counts_everybody_once(tmp_path: Path) -> None:
+    text = USE_CASE.replace('candidate = "after"\n', "")
+    with serving(tmp_path / "ws", workers=1) as server:
+        server.command("apply", files=files_of(write_use_case(tmp_path / "help", text + COUNTED)))
+        key = server.key("infer", "feedback")
+        rng = random.Random(11)
+        for number in range(120):
+            inference = until(partial(asked, server, key, f"unit-{number}"))
+            told = {"id": f"f{number}", "metric": "complained", "inference": inference}
+            # Twice: a reporter that was not sure tells again.
+            for _ in range(1 + number % 2):
+                assert server.feedback(key, **told, value=int(number % 3 == 0)).status == 202
+            if number in (40, 80, 119):
+                time.sleep(rng.random())
+                until(lambda: server.pids("pilotage.app.control"))
+                server.kill("pilotage.app.control")
+        everybody = {"complained": (120, 40), "errors": (120, 0), "complained|told": (120, 120)}
+        until(lambda: counts(server).items() >= everybody.items(), seconds=60)
+        # Nobody comes twice when everything is read again.
+        until(lambda: server.pids("pilotage.app.control"))
+        server.kill("pilotage.app.control")
+        until(lambda: asked(server, key, "last"))
+        until(lambda: counts(server).get("complained") == (121, 40), seconds=60)
+        assert counts(server)["complained|told"] == (121, 120)
+
+
+def asked(server: Serving, key: str, unit: str) -> str:
+    """Return the inference's id, or an empty string where nothing serves yet."""
+    return server.chat(key, unit).headers.get("x-pilotage-inference", "")
+
+
+def counts(server: Serving) -> dict[str, tuple[int, int]]:
+    """Return (units, the sum of their values) by stream, of what is kept; none while nobody answers."""
+    try:
+        kept = server.command("watch_record", use_case="help")["watching"]
+    except (OSError, HTTPException):
+        return {}
+    streams = watch.streams if kept and (watch := decode(base64.b64decode(kept))) else {}
+    return {name: (one.learned.n, round(one.learned.n * one.learned.mean)) for name, one in streams.items()}

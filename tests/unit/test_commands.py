@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from contextlib import closing, contextmanager
+import socket
+import threading
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from pilotage import access
 from pilotage.access import Actor, Role
+from pilotage.app.post import post
 from pilotage.clock import HOUR, FrozenClock
 from pilotage.decision.batch import Batch, Cell
 from pilotage.decision.method import method_of
@@ -845,13 +848,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ledger": {},
     "ledger_verify": {},
     "ledger_checkpoint": {},
+    "ledger_anchor": {},
+    "ledger_forget": {"seq": 1},
     "ledger_replay": {"seq": 1},
     "keys_list": {},
     "waive": {"use_case": "support", "criterion": "quality", "reason": "r"},
     "policy_apply": {"file": ""},
     "data_find": {"unit": "u"},
-    "data_export": {"unit": "u"},
+    "data_export": {"unit": "u", "reason": "asked for"},
     "data_erase": {"unit": "u"},
+    "evidence_key": {},
+    "evidence_import": {"use_case": "support", "bundle": "{}"},
 }
 
 
@@ -1028,7 +1035,7 @@ POLICY = base64.b64encode(b'name = "T"\n[providers.mistral]\n').decode()
         (None, lambda context: do(context, "keys_create", ADMIN, name="x", roles=["infer"]), 2),
         (_ready, lambda context: do(context, "policy_apply", ADMIN, file=POLICY), 4),
         (_at_staging, lambda context: do(context, "withdraw", OTHER, use_case="support"), 2),
-        (_measured, lambda context: do(context, "waive", OTHER, **TONE), 2),
+        (_measured, lambda context: do(context, "waive", OTHER, **TONE), 3),
     ],
     ids=[
         *("apply", "apply again", "promote", "start", "decision", "rollback", "approve", "evidence", "key"),
@@ -1133,6 +1140,53 @@ def test_messages_that_nobody_took_are_listed_and_tried_again(context: Context) 
     notices.turn()
     assert len(sent) == TRIES + 1
     assert do(context, "alarms")["undelivered"] == []
+
+
+def test_a_receiver_that_takes_nothing_is_asked_once_a_turn(context: Context) -> None:
+    do(context, "apply", **folder(watch=NOTIFY))
+    live = do(context, "status", use_case="support")["use_cases"][0]["live"]
+    with context.store.write() as tx:
+        for number in range(5):
+            one = msgspec.structs.replace(made_alarm(live), id=f"0199dea{number}", watch=f"w{number}")
+            raise_alarm(tx, standing(tx, "support").spec, one)
+    mandate = Mandate(context.store, "test", context.clock)
+    assert mandate.renew()
+    told = Context(context.store, context.clock, lambda _: "http://127.0.0.1:1/x")
+    sent: list[bytes] = []
+
+    answers = ["answered 500"]
+
+    def answer(url: str, body: bytes, content_type: str) -> str:
+        sent.append(body)
+        assert url
+        assert content_type
+        return answers.pop() if answers else ""
+
+    notices = Notices(told, mandate, answer)
+    notices.turn()
+    assert len(sent) == 1
+    notices.turn()
+    # The one that was refused waits for its time.
+    assert len(sent) == 1 + 4
+
+
+def test_a_receiver_that_answers_a_byte_at_a_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pilotage.app.post.LONGEST_SECONDS", 0.2)
+    done = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            while not done.wait(0.05):
+                connection.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=(listener,))
+        dripping.start()
+        said = post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", "application/json")
+        done.set()
+        dripping.join()
+    assert said.startswith("took longer than")
 
 
 NOTIFY = (

@@ -8,13 +8,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pilotage.access import Actor, Role
 from pilotage.clock import DAY, HOUR, FrozenClock
 from pilotage.errors import Conflict, Denied, FaultyFile, NotFound, Tampered
 from pilotage.governance.commands import Context, run
+from pilotage.governance.organisation import refuse_breaches
+from pilotage.spec.folder import Folder
+from pilotage.spec.load import load
 from pilotage.spec.organisation_file import read
+from pilotage.spec.route import Route
+from pilotage.spec.snapshot import releases
 from pilotage.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -243,6 +249,18 @@ def test_rules_that_come_later_close_gates_and_bar_what_serves(context: Context)
     assert gate(context)["policy"]["verdict"] == "pass"
 
 
+@pytest.mark.parametrize(("retention", "caches"), [("none", False), ("redacted", False), ("full", True)])
+def test_what_may_not_be_kept_as_it_is_may_not_be_kept_in_memory_either(
+    context: Context, retention: str, caches: bool
+) -> None:
+    apply(context, FILE)
+    rule(context, RULES.replace('retention = "redacted"', f'retention = "{retention}"'))
+    with context.store.read() as tx:
+        (row,) = tx.serving.changed(0)
+    route = msgspec.json.decode(row.body, type=Route)
+    assert route.caches == caches
+
+
 def test_only_an_administrator_sets_rules_and_faults_set_none(context: Context) -> None:
     with pytest.raises(Denied):
         do(context, "policy_apply", ADA, file=encoded(RULES))
@@ -308,6 +326,9 @@ def test_an_approval_ends_and_a_clock_set_back_brings_it_to_life_no_more(context
     do(context, "record_evidence", use_case="support", release=do(context, "status")["use_cases"][0]["candidate"],
        measure="tone", value=1, low=1, high=1, n=1, method="t", data="d")  # fmt: skip
     context.clock.at = begun
+    assert gate(context)["approvals"]["verdict"] == "missing"
+    # Nor does it once something was entered under the clock as it is now.
+    do(context, "keys_create", ADMIN, name="later", roles=["infer"])
     assert gate(context)["approvals"]["verdict"] == "missing"
     with pytest.raises(Conflict):
         do(context, "approve", GRACE, use_case="support", stage="production")
@@ -448,7 +469,7 @@ def test_the_portfolio_is_the_inventory_and_rolls_up_by_objective(context: Conte
     (objective,), (one,) = found["objectives"], found["use_cases"]
     assert (objective["objective"], objective["use_cases"], objective["a_month"]) == ("care", ["support"], 5)
     assert objective["spent"] is None, "nobody can read the events here"
-    assert one["providers"] == [{"provider": "mistral", "region": "eu"}, {"provider": "search", "region": ""}]
+    assert one["providers"] == [{"provider": "mistral", "region": "eu"}, {"provider": "search", "region": "here"}]
     assert one["data"] == {"classes": ["personal"], "retention": "none", "retain_for": 30}
     assert (one["on_call"], one["purpose"], one["breaches"]) == (["henry"], "Customers get answers.", [])
     assert one["goals"][0]["objective"] == "care"
@@ -490,3 +511,11 @@ def test_a_replayed_approval_is_worth_nothing(context: Context) -> None:
     assert gate(context)["approvals"]["verdict"] == "missing", "it was on other evidence"
     with pytest.raises(Tampered, match="no entry tells of approval again"):
         do(context, "ledger_verify", ADMIN)
+
+
+def test_the_examples_rules_are_kept_by_the_example() -> None:
+    examples = Path(__file__).parents[2] / "examples"
+    folder = Folder.read(examples / "support")
+    spec = load(folder)
+    rules = read((examples / "organisation.toml").read_bytes())
+    refuse_breaches(rules.organisation, spec, releases(spec, folder, lambda _: ""), folder, rules.where)

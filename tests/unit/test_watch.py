@@ -16,7 +16,9 @@ from pilotage.decision.batch import Batch, Cell
 from pilotage.decision.response import respond
 from pilotage.decision.stratum import Arm
 from pilotage.decision.watch import Crossing, Watching, after, begin, course_of, identity_of, setting
+from pilotage.monitor.wording import crossing_text
 from pilotage.records import Alarm, Feedback, Started
+from pilotage.spec.fairness import Fairness
 from pilotage.spec.use_case import UseCase
 from pilotage.stats.shape import Shape
 from pilotage.status import Action, Phase, RolloutStatus, UseCaseStatus
@@ -111,6 +113,18 @@ def test_when_nobody_reports_any_more_it_is_that_which_is_told() -> None:
     assert {name for name, _ in stream.lines} == {"resolved|told"}
 
 
+@pytest.mark.parametrize(("rate", "told_of"), [(0.3, {"resolved"}), (0.0, {"resolved|told"})])
+def test_where_only_the_good_is_told_of_fewer_reports_are_the_metric_itself(rate: float, told_of: set[str]) -> None:
+    stream = Stream(file(), KNOWN)
+    for minute in range(1, 1600):
+        yes = int(stream.rng.binomial(4, 0.6 if minute < 1500 else rate))
+        cells = (cell(yes, 4 - yes),)
+        batch = Batch(at=T0 + minute * MINUTE, metrics={"resolved": cells, "resolved|told": cells})
+        stream.watching, crossings = after(stream.watching, batch, stream.setting)
+        stream.crossed += [(minute, crossing) for crossing in crossings]
+    assert {name for name, _ in stream.lines} == told_of
+
+
 def test_a_level_that_no_rollout_has_shown_is_learned_for_a_day() -> None:
     stream = Stream(file()).go(1380, resolved=0.6)
     assert not learned(stream)
@@ -142,6 +156,30 @@ def test_a_holdback_is_what_it_is_compared_with() -> None:
     assert crossing.level == pytest.approx(0.8, abs=0.08)
 
 
+def test_a_group_for_which_alone_it_gets_worse_is_named() -> None:
+    spec = file().model_copy(update={"fairness": Fairness(segments={"language": ("de", "en")})})
+    one = setting(spec, holdback=False)
+    assert {"resolved|language=de", "errors|language=en"} <= set(one.asked)
+    assert one.warn > setting(file(), holdback=False).warn
+    assert identity_of(spec, status()) != identity_of(file(), status())
+    watching, rng = begin(one, {}), np.random.default_rng(5)
+    crossed: list[Crossing] = []
+    for minute in range(1, 2400):
+        worse = minute > 1600
+        of = {"de": int(rng.binomial(2, 0.3 if worse else 0.6)), "en": int(rng.binomial(18, 0.6))}
+        groups: dict[str, dict[str, tuple[Cell, ...]]] = {
+            f"language={name}": {"resolved": (cell(yes, (2 if name == "de" else 18) - yes),)}
+            for name, yes in of.items()
+        }
+        whole: dict[str, tuple[Cell, ...]] = {"resolved": (cell(sum(of.values()), 20 - sum(of.values())),)}
+        watching, crossings = after(watching, Batch(at=T0 + minute * MINUTE, metrics=whole, groups=groups), one)
+        crossed += crossings
+    first = crossed[0]
+    assert (first.stream, first.metric) == ("resolved|language=de", "resolved")
+    words = crossing_text(spec, spec.goals["resolved"], one.asked[first.stream], first)
+    assert "users of language=de), and was at least" in words
+
+
 def test_what_has_no_bounds_is_not_watched() -> None:
     asked = setting(file(), holdback=True).asked
     assert {question.metric for question in asked.values()} == {"resolved", "stars", "errors", "fallbacks"}
@@ -171,6 +209,14 @@ def test_it_is_the_same_however_it_is_stored() -> None:
         stored.go(1, resolved=0.5, errors=0.1)
         stored.watching = msgspec.msgpack.decode(msgspec.msgpack.encode(stored.watching), type=Watching)
     assert msgspec.msgpack.encode(stored.watching) == msgspec.msgpack.encode(straight.watching)
+
+
+def test_a_clock_that_jumps_brings_no_alarm() -> None:
+    one = setting(file(), holdback=False)
+    watching, _ = after(begin(one, KNOWN), Batch(at=T0, metrics={"resolved": (cell(5, 5),)}), one)
+    for at in (T0 + 20 * 365 * DAY, T0 - 20 * 365 * DAY, T0):
+        watching, crossings = after(watching, Batch(at=at, metrics={"resolved": (cell(6, 4),)}), one)
+        assert crossings == ()
 
 
 def test_empty_ticks_are_time_too() -> None:
@@ -241,7 +287,6 @@ RAMP = RolloutStatus(
 @pytest.mark.parametrize(
     ("action", "more", "does", "says"),
     [
-        ("notify", {}, None, "only wants people to be told"),
         ("hold", {}, None, "nothing is on its way"),
         ("hold", {"candidate": "support/c@1"}, Action.PAUSE, "Paused. resolved: has been 40 %"),
         ("hold", {"candidate": "support/c@1", "paused": True}, None, "paused already"),

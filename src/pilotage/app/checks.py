@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.clock import MINUTE
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pilotage.store.base import Transaction
 
 LONGEST_SECONDS = 900.0
+LOOK_SECONDS = 2.0
 AGAIN = 10 * MINUTE
 """After a try that came to nothing, the next one is not before."""
 _CALLED_FOR = ("model", "drift")
@@ -46,6 +48,7 @@ class Checks:
         self._tried: dict[Due, int] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._work: asyncio.Task[None] | None = None
+        self._next = 0.0
 
     def due(self) -> Due | None:
         """Return what is to be measured next."""
@@ -61,8 +64,9 @@ class Checks:
         return None
 
     async def turn(self) -> None:
-        if self._work is not None and not self._work.done():
+        if (self._work is not None and not self._work.done()) or time.monotonic() < self._next:
             return
+        self._next = time.monotonic() + LOOK_SECONDS
         one = await asyncio.to_thread(self.due)
         if one is not None:
             self._tried[one] = self._context.clock.now()

@@ -22,14 +22,16 @@ import msgspec
 import uvicorn
 
 from pilotage import settings
+from pilotage.app.anchorage import places
 from pilotage.app.bounded import BoundedHttp
 from pilotage.app.checks import Checks
+from pilotage.app.early import Early
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.app.loop import TURN_SECONDS, Engine, Loop, Losing
 from pilotage.app.post import post
 from pilotage.app.seal import Seal
-from pilotage.clock import clock_from
+from pilotage.clock import ScaledClock, clock_from
 from pilotage.console.site import create
 from pilotage.console.visitors import Visitors
 from pilotage.counting.ingest import Ingest
@@ -84,7 +86,13 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def serve(
-    workspace: Workspace, listener: socket.socket, clock: Clock, handover: Handover, tls: tuple[Path, Path] | None
+    workspace: Workspace,
+    listener: socket.socket,
+    clock: Clock,
+    handover: Handover,
+    tls: tuple[Path, Path] | None,
+    *,
+    early: Early,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until the parent is gone; then read and seal what is left and return."""
     with ExitStack() as stack:
@@ -97,7 +105,8 @@ async def serve(
         stack.callback(events.close)
         texts = Texts(workspace.texts)
         held = Holdings(store, events, texts, seal.erase)
-        context = Context(store, clock, settings.environment, lambda: nullcontext(held))
+        anchored = places(settings.anchors())
+        context = Context(store, clock, settings.environment, lambda: nullcontext(held), anchored)
         losses = LossReader(workspace.run)
         watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined + seal.quarantined)
         mandate = Mandate(store, handover.holder)
@@ -113,7 +122,9 @@ async def serve(
             )
             # Beside the turns, so with watches of its own.
             live = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
-            drifts = Drifts(context, AskedReader(store, events, texts), mandate, live, ingest.sealed_until)
+            # In a time-lapse, requests take the time that the machine needs while hours pass: that says nothing of a model.
+            asked = AskedReader(store, events, texts, timed=not isinstance(clock, ScaledClock))
+            drifts = Drifts(context, asked, mandate, live, ingest.sealed_until)
             watcher, money = Watcher(context, observer, mandate, watches), Money(context, events, mandate)
             return Engine(ingest, controller, watcher, drifts, money, observer)
 
@@ -149,20 +160,21 @@ async def serve(
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(loop.run())
-            watching = group.create_task(_end_with_parent(server))
+            watching = group.create_task(_end_in_time(server, early))
             await server.serve(sockets=[listener])
             watching.cancel()
             loop.stopping.set()
 
 
-async def _end_with_parent(server: uvicorn.Server) -> None:
+async def _end_in_time(server: uvicorn.Server, early: Early) -> None:
+    """End with the parent, and where that was asked before the server listened to signals."""
     parent = os.getppid()
-    while True:
+    while not early.came:
         await asyncio.sleep(TURN_SECONDS)
         if os.getppid() != parent:
             log.warning("the parent process is gone; the control process ends")
-            server.should_exit = True
-            return
+            break
+    server.should_exit = True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -178,13 +190,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     start_log(given.log, given.log_format, "control")
     # The server raises the signal that ended it again once it has closed; by then nothing is left to be stopped.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    early = Early(signal.SIGTERM, signal.SIGINT)
     try:
         workspace = Workspace(given.workspace).require()
         handover = msgspec.json.decode(sys.stdin.buffer.readline(), type=Handover)
         tls = (given.tls_cert, given.tls_key) if given.tls_cert else None
-        asyncio.run(serve(workspace, socket.socket(fileno=given.fd), clock_from(given.clock), handover, tls))
+        listener = socket.socket(fileno=given.fd)
+        asyncio.run(serve(workspace, listener, clock_from(given.clock), handover, tls, early=early))
     except WorkspaceUnusable as fault:
         log.error("%s; %s", fault.message, fault.hint)  # noqa: TRY400 (the message says it all)
         return fault.exit_code

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pilotage import access, settings
 from pilotage.access import Actor, Role
+from pilotage.app.anchorage import places
 from pilotage.console.rows import newest
 from pilotage.errors import Denied, WorkspaceUnusable
 from pilotage.governance.commands import Context, run
@@ -60,7 +61,7 @@ class Local:
             self._stack = stack.pop_all()
 
     def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        context = Context(self.store, self._clock, settings.environment, self._holdings)
+        context = Context(self.store, self._clock, settings.environment, self._holdings, places(settings.anchors()))
         return run(context, self._actor, name, arguments)
 
     @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilotage.clock import HOUR
 from pilotage.console.health import Health
 from pilotage.errors import PilotageError
+from pilotage.governance import anchors
 from pilotage.governance.budgets import tell
 from pilotage.governance.mandate import RENEW_SECONDS
 from pilotage.governance.retention import expire
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pilotage.store.texts import Texts
 
 TURN_SECONDS = 0.2
+ANCHOR_SECONDS = 60.0
+"""Between two anchors, if the ledger has grown meanwhile."""
 WORK = (
     "mandate",
     "events",
@@ -45,6 +48,7 @@ WORK = (
     "drift",
     "money",
     "checks",
+    "anchors",
     "texts",
     "budgets",
 )
@@ -93,7 +97,9 @@ class Loop:
         self._settle, self._checks = settle, checks
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._expired: int | None = None
+        self._anchored: float | None = None
         self.health = Health()
         self.stopping = asyncio.Event()
 
@@ -108,12 +114,14 @@ class Loop:
                 await self._stand_by()
             await self._pause(max(0.01, TURN_SECONDS - (time.monotonic() - began)))
         await renewing
-        if self._upkeep is not None:
-            await self._upkeep
+        for work in (self._upkeep, self._telling):
+            if work is not None:
+                await work
         await self._checks.end()
         if self._engine is not None and self._mandate.held:
             await self._attempt("events", self._engine.ingest.turn)
             await self._attempt("sealing", self._engine.ingest.seal_due, everything=True)
+            await self._anchor()
             await self._attempt("mandate", self._mandate.release)
 
     async def _renew(self) -> None:
@@ -124,9 +132,10 @@ class Loop:
 
     async def _stand_by(self) -> None:
         """Another process decides. What was in memory here is out of date with its first write."""
-        if self._upkeep is not None:
-            await self._upkeep
-        self._engine, self._upkeep = None, None
+        for work in (self._upkeep, self._telling):
+            if work is not None:
+                await work
+        self._engine, self._upkeep, self._telling = None, None, None
         await self._attempt("sealing", self._seal.give_back)
         if not self.health.standing_by and "mandate" not in self.health.faults:
             log.info("another control process decides; this one stands by")
@@ -167,6 +176,9 @@ class Loop:
             self.health.at = self._context.clock.now()
         if self._upkeep is None or self._upkeep.done():
             self._upkeep = asyncio.create_task(self._keep_up(self._engine))
+        if self._telling is None or self._telling.done():
+            # By itself: a receiver that is slow to answer holds up nothing else.
+            self._telling = asyncio.create_task(self._attempt("notices", self._notices.turn))
 
     async def _keep_up(self, engine: Engine) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
@@ -174,8 +186,9 @@ class Loop:
         await self._attempt("drift", engine.drifts.turn)
         await self._attempt("money", engine.money.turn)
         await self._checks.turn()
-        await self._attempt("notices", self._notices.turn)
         await self._attempt("budgets", self._look_after_budgets)
+        if self._anchored is None or time.monotonic() - self._anchored >= ANCHOR_SECONDS:
+            await self._anchor()
         now = self._context.clock.now()
         if self._expired is not None and now - self._expired < HOUR:
             return
@@ -184,6 +197,11 @@ class Loop:
             self._expired = now
         if gone:
             log.info("%d files of texts have expired", gone)
+
+    async def _anchor(self) -> None:
+        if self._context.anchors:
+            self._anchored = time.monotonic()
+            await self._attempt("anchors", anchors.put, self._context.store, self._context.clock, self._context.anchors)
 
     def _look_after_budgets(self) -> None:
         settled = self._settle()

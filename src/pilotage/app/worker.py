@@ -25,6 +25,7 @@ import uvloop
 from pilotage import settings
 from pilotage.app.child import RETIRE
 from pilotage.app.doors import certified
+from pilotage.app.early import Early
 from pilotage.app.log import start_log
 from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
@@ -134,7 +135,7 @@ class Table:
 
 
 async def serve(
-    workspace: Workspace, doors: Sequence[Opened], name: str, clock: Clock, ready: Callable[[], None]
+    workspace: Workspace, doors: Sequence[Opened], name: str, clock: Clock, ready: Callable[[], None], *, early: Early
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return.
 
@@ -198,6 +199,8 @@ async def serve(
             ending.set()
 
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
+        if early.came:
+            ending.set()
         async with asyncio.TaskGroup() as group:
             keeping = [
                 group.create_task(_keep(table, counters, spool, gateway, ending)),
@@ -263,9 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     start_log(given.log, given.log_format, given.name)
-    # Until the loop runs, and once it is done, there is nothing to be stopped.
-    for number in (signal.SIGTERM, signal.SIGINT, RETIRE):
-        signal.signal(number, lambda *_: None)
+    early = Early(signal.SIGTERM, signal.SIGINT, RETIRE)
 
     def ready() -> None:
         if given.ready is not None:
@@ -277,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         doors = [Opened(socket.socket(fileno=fd)) for fd in given.fd]
         if given.tls_fd is not None:
             doors.append(Opened(socket.socket(fileno=given.tls_fd), certified(given.tls_cert, given.tls_key)))
-        uvloop.run(serve(workspace, doors, given.name, clock_from(given.clock), ready))
+        uvloop.run(serve(workspace, doors, given.name, clock_from(given.clock), ready, early=early))
     except Refused as fault:
         log.error("%s %s", fault.message, fault.hint)  # noqa: TRY400
         return fault.exit_code

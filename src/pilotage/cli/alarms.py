@@ -84,13 +84,20 @@ def examples(
     name: Name,
     alarm: Alarm,
     *,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Texts as they are kept, personal data too; --note says why.")
+    ] = False,
     note: Note = "",
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Show texts of the requests that an alarm about drift names. It takes the role admin, and the ledger tells of it."""
-    result = commander(workspace, server).run("alarm_examples", given(use_case=name, alarm=alarm, note=note))
+    """Show texts of the requests that an alarm about drift names, with personal data redacted.
+
+    It takes the role admin, and the ledger tells of it, and of whoever had them revealed, when and why.
+    """
+    told = given(use_case=name, alarm=alarm, note=note, reveal=reveal)
+    result = commander(workspace, server).run("alarm_examples", told)
     if as_json:
         show_json(result)
         return
@@ -115,6 +122,8 @@ def _say(alarm: dict[str, Any]) -> None:
     again = f", noticed {alarm['count']} times" if alarm["count"] > 1 else ""
     style = {"raised": "red", "acknowledged": "yellow"}.get(alarm["state"], "")
     say(f"{alarm['use_case']}: {alarm['what']} {alarm['says']}", style=style)
+    for part in alarm["detail"].get("also", ()):
+        say(f"  also: {part['what']} {part['says']}", style=style)
     who = f" by {alarm['actor']}" if alarm["actor"] else ""
     note = f": {alarm['note']}" if alarm["note"] else ""
     say(f"  {alarm['id']}  {alarm['kind']}, {alarm['state']}{who} at {when(alarm['at'])}{again}{note}")

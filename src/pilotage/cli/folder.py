@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pilotage import settings
+from pilotage.cli.ci import CodeQuality, GitHub, Junit, tell_faults
 from pilotage.cli.options import Json, Server, Workspace, commander
 from pilotage.cli.output import say, show_json
 from pilotage.cli.policy import rules_from
+from pilotage.errors import FaultyFile
 
 _NOTES = 20
 """Places that are shown."""
@@ -50,6 +53,9 @@ def check(
             show_default=False,
         ),
     ] = None,
+    as_junit: Junit = None,
+    code_quality: CodeQuality = None,
+    github: GitHub = False,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
@@ -66,16 +72,22 @@ def check(
     from pilotage.spec import folder, snapshot
     from pilotage.spec.load import load
 
-    found = folder.Folder.read(directory)
-    use_case = load(found)
-    rules = rules_from(policy, workspace, server)
-    refuse_breaches(
-        rules.organisation if rules else None,
-        use_case,
-        snapshot.releases(use_case, found, settings.environment),
-        found,
-        rules.where if rules else None,
-    )
+    tell = partial(tell_faults, directory, as_junit=as_junit, github=github, code_quality=code_quality)
+    try:
+        found = folder.Folder.read(directory)
+        use_case = load(found)
+        rules = rules_from(policy, workspace, server)
+        refuse_breaches(
+            rules.organisation if rules else None,
+            use_case,
+            snapshot.releases(use_case, found, settings.environment),
+            found,
+            rules.where if rules else None,
+        )
+    except FaultyFile as fault:
+        tell(fault.faults)
+        raise
+    tell(())
     told = notes(use_case, found.files)
     if as_json:
         show_json(

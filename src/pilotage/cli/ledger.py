@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from pilotage.cli.options import Json, Server, Workspace, commander, given
+from pilotage.cli.files import text_of, write_text
+from pilotage.cli.options import Json, Reason, Server, Workspace, commander, given
 from pilotage.cli.output import say, show_json, table, when
 from pilotage.console.rows import why
 from pilotage.errors import WrongCall
+from pilotage.governance import anchors
 
 app = typer.Typer(help="The record of every decision, approval and change.", no_args_is_help=True)
 UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of this use case only.", show_default=False)]
@@ -20,6 +22,7 @@ UseCase = Annotated[str, typer.Option("--use-case", metavar="NAME", help="Of thi
 
 @app.command()
 def verify(
+    *,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -30,24 +33,45 @@ def verify(
         ),
     ] = None,
     key: Annotated[
-        str, typer.Option("--key", metavar="KEY", help="The verifier key that was kept with it.", show_default=False)
+        str,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            help="The verifier key that was kept with the checkpoint or anchors.",
+            show_default=False,
+        ),
     ] = "",
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchors",
+            metavar="FILE",
+            help="Anchors that were kept elsewhere, a line each, such as an address took. What PILOTAGE_ANCHORS names is read anyway.",
+            show_default=False,
+        ),
+    ] = None,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Check the whole chain. Exit 1 names the entry, or the row it tells of, that was altered, removed or moved."""
-    if bool(checkpoint) != bool(key):
+    if bool(checkpoint) != bool(key) and not kept:
         raise WrongCall(
             "a checkpoint and its key belong together",
             hint="--checkpoint FILE --key KEY; `pilotage ledger checkpoint` printed both when it was made",
         )
-    told = {"checkpoint": _text(checkpoint), "key": key} if checkpoint else {}
+    told: dict[str, Any] = {"checkpoint": text_of(checkpoint), "key": key} if checkpoint else {}
+    if kept:
+        told["anchors"] = anchors.read(text_of(kept).splitlines(), key)
     result = commander(workspace, server).run("ledger_verify", told)
     if as_json:
         show_json(result)
         return
     say(f"{result['entries']} entries, unbroken. Head: {result['head']}")
+    if count := result["anchors"]:
+        say(f"It goes on from {count} anchor{'s' if count > 1 else ''}.")
+    for place in result["unread"]:
+        say(f"Not looked at, for it cannot be read back: {place}. Give what it keeps with --anchors FILE.")
     if kept := result.get("checkpoint"):
         say(f"It continues the checkpoint of {kept['entries']} entries; {kept['since']} came since.")
 
@@ -69,9 +93,20 @@ def checkpoint(
     if file is None:
         sys.stdout.write(result["checkpoint"])
     else:
-        _write(file, result["checkpoint"])
+        write_text(file, result["checkpoint"])
         say(f"A checkpoint of {result['entries']} entries is written to {file}")
     typer.echo(f"verifier key: {result['key']}", err=True)
+
+
+@app.command()
+def anchor(workspace: Workspace = None, server: Server = "", as_json: Json = False) -> None:
+    """Anchor the ledger now, in every place that PILOTAGE_ANCHORS names. A server does so by itself within a minute."""
+    result = commander(workspace, server).run("ledger_anchor", {})
+    if as_json:
+        show_json(result)
+        return
+    count = result["entries"]
+    say(f"{count} {'entry is' if count == 1 else 'entries are'} anchored in {', '.join(result['places'])}")
 
 
 @app.command()
@@ -83,7 +118,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the newest entries, oldest first."""
-    entries = _entries(commander(workspace, server).run("ledger", given(newest=newest, use_case=use_case)))
+    entries = _entries(commander(workspace, server).run("ledger", given(newest=newest, use_case=use_case, spoken=True)))
     if as_json:
         show_json({"entries": entries})
         return
@@ -91,6 +126,22 @@ def show(
         ("seq", "at", "who", "what", "use case", "why"),
         ((e["seq"], when(e["at"]), e["actor"], e["action"], e["use_case"], why(e)) for e in entries),
     )
+
+
+@app.command()
+def forget(
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=1, help="The entry whose words are to be erased.")],
+    reason: Reason = "",
+    workspace: Workspace = None,
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Erase the words that an entry refers to, such as a reason that names somebody. The ledger still verifies."""
+    result = commander(workspace, server).run("ledger_forget", given(seq=seq, reason=reason))
+    if as_json:
+        show_json(result)
+        return
+    say(f"The words of entry {result['entry']} are erased; entry {result['ledger']} says so")
 
 
 @app.command()
@@ -119,27 +170,17 @@ def export(
     server: Server = "",
 ) -> None:
     """Write every entry as one line of JSON, with its digest and the one before."""
-    entries = _entries(commander(workspace, server).run("ledger", {}))
-    lines = "".join(f"{json.dumps(entry, sort_keys=True, ensure_ascii=False)}\n" for entry in entries)
+    result = commander(workspace, server).run("ledger", {})
     if file is None:
-        sys.stdout.write(lines)
+        sys.stdout.write(as_lines(result))
         return
-    _write(file, lines)
-    say(f"{len(entries)} entries written to {file}")
+    write_text(file, as_lines(result))
+    say(f"{len(_entries(result))} entries written to {file}")
 
 
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as fault:
-        raise WrongCall(f"{file} cannot be written: {fault.strerror}") from None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise WrongCall(f"{file} cannot be read: {fault}") from None
+def as_lines(result: dict[str, Any]) -> str:
+    """Return entries as JSON lines, the form that is exported and checked elsewhere."""
+    return "".join(f"{json.dumps(entry, sort_keys=True, ensure_ascii=False)}\n" for entry in _entries(result))
 
 
 def _show_replay(found: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from pilotage.cli.output import say, show_json, table
 Which = Annotated[
     str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
 ]
-Suite = Literal["quality", "security", "privacy", "bias", "all"]
+Suite = Literal["quality", "security", "privacy", "bias", "judge", "all"]
 Told = Callable[[str, int, int], None]
 Command = Callable[[str, dict[str, Any]], dict[str, Any]]
 Measurement = Callable[[Command, str, str, Told], Awaitable[dict[str, Any]]]
@@ -92,6 +92,19 @@ def evaluate(
         list[Path] | None,
         typer.Option("--templates", metavar="FILE", help="Who asks, for the bias suite.", show_default=False),
     ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Have the judge compare the two replies too, in both orders.")
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet",
+            metavar="FILE.csv",
+            help="Write replies for people to label, for the judge suite.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[int, typer.Option("--labels", min=1, help="To how many cases.")] = 100,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -105,7 +118,7 @@ def evaluate(
     """Measure a candidate against the baseline on the use case's own cases, and record evidence.
 
     `--suite` attacks it (security), looks for what becomes of personal data (privacy), or changes who asks (bias);
-    all is these in turn.
+    all is the cases and these in turn. With judge, a model judges the replies, corrected by people's labels.
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
     from pilotage.evaluation.run import evaluate as run
@@ -116,7 +129,7 @@ def evaluate(
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
             max_cost=max_cost, dry_run=dry_run, probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
-            log=log,
+            log=log, pairs=pairs, sheet=sheet, labels=labels,
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
         return

@@ -1,15 +1,19 @@
-"""The report that a team hands to the people who decide."""
+"""The report that a team hands to the people who decide, the system card, and the pack with all that stands behind them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pilotage.cli.files import new_file, write_text
 from pilotage.cli.options import Json, Name, Server, Workspace, commander, given
-from pilotage.cli.output import say, show_json, table
-from pilotage.errors import Refused
+from pilotage.cli.output import say, show_json, table, when
+from pilotage.errors import NotFound, Refused, WrongCall
+
+if TYPE_CHECKING:
+    from pilotage.app.client import Commander
 
 
 def report(
@@ -25,34 +29,90 @@ def report(
         Path | None,
         typer.Option(
             "--output",
-            metavar="FILE.html",
-            help="Where to write it; NAME-report.html if not given.",
+            metavar="FILE",
+            help="Where to write it; NAME-report.html, NAME-card.html or NAME-pack.zip if not given. A card to FILE.md is Markdown.",
             show_default=False,
         ),
     ] = None,
+    card: Annotated[bool, typer.Option("--card", help="The system card instead.")] = False,
+    pack: Annotated[
+        bool, typer.Option("--pack", help="The evidence pack: card, report, ledger, rules; the card is put on record.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing: does the newest card on record still match? Exit 1 where not."),
+    ] = False,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Write what is known of a release as one page: six questions, their answers, what is missing, the worst answers.
 
-    With --json the same facts are printed, and no file is written.
+    With --json the same facts are printed, and no page is written.
     """
-    from pilotage.report.page import page
+    if card + pack + check > 1:
+        raise WrongCall("--card, --pack and --check are three things", hint="give one of them")
+    run = commander(workspace, server)
+    if check:
+        _check(run, name, as_json=as_json)
+    elif pack:
+        _pack(run, name, variant, output or Path(f"{name}-pack.zip"), as_json=as_json)
+    else:
+        _page(run, name, variant, output, kind="card" if card else "report", as_json=as_json)
 
-    facts = commander(workspace, server).run("report", given(use_case=name, variant=variant))
+
+def _page(run: Commander, name: str, variant: str, output: Path | None, *, kind: str, as_json: bool) -> None:
+    from pilotage.report.page import card_page, card_text, page
+
+    facts = run.run(kind, given(use_case=name, variant=variant))
     if as_json:
         show_json(facts)
         return
-    file = output or Path(f"{name}-report.html")
-    try:
-        file.write_text(page(facts), encoding="utf-8")
-    except OSError as error:
-        msg = f"{file} cannot be written: {error.strerror}"
-        raise Refused(msg, hint="name a file in a folder that exists: --output FILE.html") from error
+    file = output or Path(f"{name}-{kind}.html")
+    card = card_text if file.suffix == ".md" else card_page
+    write_text(file, card(facts) if kind == "card" else page(facts))
     say(f"{facts['release']}", style="bold")
-    table(
-        ("question", "verdict", "because"),
-        ((one["asks"], one["verdict"], one["says"]) for one in facts["questions"]),
-    )
-    say(f"The report is in {file}.")
+    if kind == "card":
+        table(("framework", "covered", "partly", "open", "outside", "unknown"), map(_counts, facts["frameworks"]))
+    else:
+        table(
+            ("question", "verdict", "because"),
+            ((one["asks"], one["verdict"], one["says"]) for one in facts["questions"]),
+        )
+    say(f"The {kind} is in {file}.")
+
+
+def _counts(framework: dict[str, Any]) -> tuple[str, ...]:
+    found = [item["covered"] for item in framework["items"]]
+    return (framework["title"], *(str(found.count(one)) for one in ("covered", "partly", "open", "outside", "unknown")))
+
+
+def _pack(run: Commander, name: str, variant: str, file: Path, *, as_json: bool) -> None:
+    from pilotage.cli.pack import SUMS, gather, write_pack
+
+    # The file first: a card is not put on record for a pack that nobody gets.
+    with new_file(file) as writing:
+        files = gather(run, name, variant)
+        write_pack(writing, files)
+    if as_json:
+        sums = dict(line.split("  ")[::-1] for line in files[SUMS].decode().splitlines())
+        show_json({"file": str(file), "files": sums})
+        return
+    table(("file", "bytes"), ((one, f"{len(files[one]):,}") for one in files))
+    say(f"The evidence pack is in {file}.")
+
+
+def _check(run: Commander, name: str, *, as_json: bool) -> None:
+    found = run.run("status", {"use_case": name})["use_cases"][0]["card"]
+    if found is None:
+        raise NotFound(f"no card of {name} was given out yet", hint=f"`pilotage report {name} --pack` gives one out")
+    if as_json:
+        show_json(found)
+    elif not found["stale"]:
+        say(f"The card of {when(found['at'])} about {found['release']} still matches.")
+    if found["stale"]:
+        raise Refused(
+            f"the card of {when(found['at'])} about {found['release']} does not match any more: "
+            f"{'; '.join(found['stale'])}",
+            hint=f"`pilotage report {name} --pack` gives out a new one",
+        )

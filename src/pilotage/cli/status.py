@@ -83,6 +83,8 @@ def _one(one: dict[str, Any]) -> None:
         told = rollout["shown"] or rollout["last"]
         if told:
             say(f"  {'':<10} {told['reason']}")
+        for number, line in enumerate(_groups(rollout)):
+            say(f"  {'' if number else 'groups':<10} {line}")
     for number, budget in enumerate(one["budget"]):
         say(f"  {'' if number else 'budget':<10} {money(budget, one['currency'])}")
     for number, line in enumerate(_money(one["money"]) if one["money"] else ()):
@@ -93,6 +95,23 @@ def _one(one: dict[str, Any]) -> None:
             say(f"  {'':<10} {alarm['did']}")
     if one["gate"]:
         show_gate(one["gate"])
+
+
+def _groups(rollout: dict[str, Any]) -> list[str]:
+    """Return what is known of each group of units, a line each."""
+    lines = []
+    for release, groups in (rollout["shown"] or {}).get("parity", {}).items():
+        for group, metrics in groups.items():
+            for name, one in metrics.items():
+                who = f"{_variant(release)}, {group}, {name}"
+                if one["few"]:
+                    lines.append(f"{who}: too few to show")
+                    continue
+                gap = f"; against the others {one['gap']:+.3g} ({one['gap_low']:+.3g} to {one['gap_high']:+.3g})"
+                said = f"{one['value']:+.3g} ({one['low']:+.3g} to {one['high']:+.3g}) at {one['units']:,} units"
+                above = ", above its margin" if one["above"] else ""
+                lines.append(f"{who}: {said}{gap}{above}")
+    return lines
 
 
 def _money(found: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pilotage.cli import findings
+from pilotage.cli.files import new_file
 from pilotage.cli.measure import _awaited, progress
 from pilotage.cli.options import commander
 from pilotage.cli.output import show_json
@@ -20,6 +21,8 @@ from pilotage.stats.clustered import clustered_upper
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from pilotage.cli.measure import Command, Told
 
 SUITES = ("quality", "security", "privacy", "bias")
 
@@ -41,6 +44,9 @@ class Wanted:
     log: Path | None = None
     texts: tuple[Path, ...] = ()
     templates: tuple[Path, ...] = ()
+    pairs: bool = False
+    sheet: Path | None = None
+    labels: int = 100
 
 
 def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_json: bool) -> None:
@@ -49,7 +55,7 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
 
     where = commander(workspace, server)
     chosen = SUITES if suite == "all" else (suite,)
-    if wanted.dry_run and suite in ("bias", "all"):
+    if wanted.dry_run and suite in ("bias", "judge", "all"):
         raise WrongCall(
             f"--dry-run does not count what --suite {suite} asks",
             hint="--max-cost caps it; without --suite, or with security or privacy, --dry-run says what it takes",
@@ -139,6 +145,36 @@ def _bias(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
     )
 
 
+def _judge(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.evaluation.judge.run import judge
+
+    async def judged(
+        command: Command, gateway: str, key: str, *, progress: Told, max_cost: float | None
+    ) -> dict[str, Any]:
+        with ExitStack() as stack:
+            # The file first: a verdict costs money, and a table that cannot be written is told before.
+            writing = stack.enter_context(new_file(wanted.sheet)) if wanted.sheet is not None else None
+            result = await judge(
+                command,
+                gateway,
+                key,
+                wanted.name,
+                variant=wanted.variant,
+                max_cases=wanted.max_cases,
+                concurrency=wanted.concurrency,
+                pairs=wanted.pairs,
+                labels=wanted.labels,
+                max_cost=max_cost,
+                progress=progress,
+            )
+            table = result.pop("sheet")
+            if writing is not None:
+                writing.write(table.encode("utf-8-sig"))
+        return result
+
+    return judged
+
+
 def _quality(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
     from pilotage.evaluation.run import evaluate
 
@@ -156,6 +192,7 @@ _PREPARED: dict[str, Callable[[Wanted], Callable[..., Awaitable[dict[str, Any]]]
     "security": _security,
     "privacy": _privacy,
     "bias": _bias,
+    "judge": _judge,
 }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pilotage.cli.ci import GitHub, Junit, tell_gate
 from pilotage.cli.options import Json, Name, Reason, Server, Workspace, commander, given
 from pilotage.cli.output import say, show_gate, show_json, when
 from pilotage.errors import WrongCall
@@ -31,6 +32,8 @@ def promote(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the gate and change nothing.")] = False,
     reason: Reason = "",
+    as_junit: Junit = None,
+    github: GitHub = False,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
@@ -39,6 +42,8 @@ def promote(
 
     Exit 1 where it is closed, also with --dry-run.
     """
+    if (as_junit or github) and not dry_run:
+        raise WrongCall("--junit and --github tell of a gate", hint="add --dry-run, which changes nothing")
     arguments = given(use_case=name, dry_run=dry_run, reason=reason)
     result = commander(workspace, server).run("promote", arguments)
     if as_json:
@@ -47,6 +52,8 @@ def promote(
         say(f"{name} went from {result['from']} to {result['to']}.")
     else:
         show_gate(result["gate"])
+    if dry_run:
+        tell_gate(result["gate"], as_junit=as_junit, github=github)
     if not result["gate"]["open"]:
         raise typer.Exit(1)
 

@@ -148,7 +148,7 @@ class Pages:
             entries = self._entries(actor, SHOWN)
         else:
             after = max(0, last - SHOWN)
-            found = self._run(actor, "ledger", {"after": after})["entries"]
+            found = self._run(actor, "ledger", {"after": after, "spoken": True})["entries"]
             entries = [entry for entry in found if entry["seq"] <= last][::-1]
         return self._show("ledger.html", entries=entries)
 
@@ -158,7 +158,7 @@ class Pages:
         found = [
             entry
             for name in names
-            for entry in self._run(actor, "ledger", {"newest": count, "use_case": name})["entries"]
+            for entry in self._run(actor, "ledger", {"newest": count, "use_case": name, "spoken": True})["entries"]
         ]
         return sorted(found, key=lambda entry: -int(entry["seq"]))[:count]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pilotage import access
 from pilotage.clock import HOUR, SystemClock
-from pilotage.console.failures import Failures
 from pilotage.console.tokens import Tokens
 from pilotage.governance.sign_in import looks_signed
 
@@ -40,7 +39,7 @@ class Visitors:
         """`token` makes its bearer the local actor; `link` does so once."""
         self._context, self._local, self._token, self._link = context, local, token, link
         self._secret = context.store.secret("session")
-        self._tokens, self._failures = Tokens(context), Failures()
+        self._tokens, self._failures = Tokens(context), access.Failures()
         self._ended: dict[str, int] = {}
         """Sessions that were signed out of, by their signature, with the time they would have ended anyway."""
 

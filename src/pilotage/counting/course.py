@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -35,13 +36,14 @@ class Period(NamedTuple):
 class Followed(NamedTuple):
     """A rollout to follow, or what goes on after one (`period`).
 
-    `frontier` is that of its recorded batches; it is read when the rollout is new here.
+    `frontier` is that of its recorded batches; it is read when the rollout is new here. `segments` are the file's groups.
     """
 
     rollout: RolloutStatus
     metrics: Sequence[Watched]
     frontier: Mapping[str, int]
     period: Period | None = None
+    segments: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     @property
     def use_case(self) -> str:
@@ -60,7 +62,9 @@ class Course:
         self.rollout = rollout.id
         self.use_case = followed.use_case
         self.period = followed.period
-        self.tracker = Tracker(rollout.id, rollout.candidates, followed.metrics, resumed=followed.frontier)
+        self.tracker = Tracker(
+            rollout.id, rollout.candidates, followed.metrics, resumed=followed.frontier, segments=followed.segments
+        )
         self.waiting = Waiting()
         self.read_until: int | None = None
         self.passes_untold = 2 if followed.frontier else 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pilotage.counting.watched import Watched
 
 START = -(1 << 62)
+_NOTHING_SAID: frozenset[int] = frozenset()
 AT_ONCE = 10_000
 """Units that enter a metric with one batch; the rest come with the next one, so that no tick takes long."""
 
@@ -64,15 +65,19 @@ class Lane:
         values = gathered.get(cell)
         if values is None:
             values = gathered[cell] = tuple([] for _ in self.metrics)
-        quiet = unit.outcomes is None
-        if quiet and not self.by_gateway:
-            # Most units say nothing, and all of these are alike.
+        # Most units say nothing of most metrics, and all of these are alike.
+        said = {outcome.metric for outcome in unit.outcomes} if unit.outcomes else _NOTHING_SAID
+        if not said and not self.by_gateway:
             for into, value in zip(values, self.silence, strict=True):
                 if value is not None:
                     into.append(value)
             return
-        for (index, metric, column), into in zip(self.metrics, values, strict=True):
-            if quiet and (unit.others is None or not self.period):
+        for (index, metric, column), into, silence in zip(self.metrics, values, self.silence, strict=True):
+            if index in said:
+                value = unit.value(index, metric, column, expired)
+            elif not self.by_gateway:
+                value = silence
+            elif unit.others is None or not self.period:
                 seen = (expired if unit.seen is None else unit.seen)[column]
                 value = None if seen == NOTHING else metric.value(1, seen)
             else:

@@ -25,7 +25,7 @@ ROWS = 50_000
 _FIELDS: dict[type[SpoolEvent], tuple[str, ...]] = {
     Started: (
         *("id", "use_case", "at", "release", "arm", "deadline", "unit", "rollout", "share", "generation"),
-        *("surface", "key", "source"),
+        *("surface", "key", "source", "segment"),
     ),
     Finished: ("id", "use_case", "at", "served", "status", "error", "fallback", "attempts", "duration", "cost"),
     Feedback: ("id", "use_case", "at", "metric", "value", "received", "inference", "key", "unit"),

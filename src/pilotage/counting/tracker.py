@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from xxhash import xxh3_64_intdigest as hashed
 
 from pilotage.counting.closed import Closed
+from pilotage.counting.groups import Groups
 from pilotage.counting.lane import START, Gathered, Lane, lanes
 from pilotage.counting.order import SPAN, Timeline, hash_of
 from pilotage.counting.register import Register
@@ -49,6 +50,7 @@ class Tracker:
         metrics: Sequence[Watched],
         *,
         resumed: Mapping[str, int] | None = None,
+        segments: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         frontier = resumed or {}
         self._rollout = rollout
@@ -56,6 +58,7 @@ class Tracker:
         self._index = {metric.name: index for index, metric in enumerate(metrics) if not metric.of}
         self._metrics = tuple(metrics)
         self._sight = Sight(metrics)
+        self._groups = Groups(segments or {})
         self._lanes = lanes(metrics, frontier)
         self._lane_of = {index: lane for lane in self._lanes for index, _, _ in lane.metrics}
         self._exposed = Lane(0, False, (), frontier.get(EXPOSED, START))
@@ -106,14 +109,14 @@ class Tracker:
         flag = event.surface == FLAG
         if unit is None:
             # Perhaps it is closed: asked of many at once, before anything enters.
-            unit = Unit(number, request, event.at, arm, event.generation, event.deadline, flag)
+            unit = Unit(number, request, event.at, arm, event.generation, event.deadline, flag, event.segment)
             self._open.units[number] = self._fresh[number] = unit
             self._timeline.add(unit)
         elif (event.at, request) < (unit.at, unit.id):
             before = unit.at
             unit.add(unit.id, before, unit.deadline, unit.seen)
             unit.id, unit.at, unit.arm, unit.generation = request, event.at, arm, event.generation
-            unit.deadline, unit.flag, unit.seen = event.deadline, flag, None
+            unit.deadline, unit.flag, unit.segment, unit.seen = event.deadline, flag, event.segment, None
             self._moved_up(unit, before)
         else:
             unit.add(request, event.at, event.deadline)
@@ -167,16 +170,19 @@ class Tracker:
         self._live = True
         moved, frontier = 0, {}
         metrics: dict[str, tuple[Cell, ...]] = {}
+        groups: dict[str, dict[str, tuple[Cell, ...]]] = {}
         exposed = self._exposures(watermark)
         if exposed is not None:
             frontier[EXPOSED] = self._exposed.cursor
         for lane in self._lanes:
             before = lane.cursor
-            gathered, dropped = self._gather(lane, watermark)
+            gathered, by_group, dropped = self._gather(lane, watermark)
             if lane.cursor == before:
                 continue
             frontier.update({metric.name: lane.cursor + lane.period for _, metric, _ in lane.metrics})
             metrics.update(lane.cells(gathered))
+            for group, theirs in sorted(by_group.items()):
+                groups.setdefault(group, {}).update(lane.cells(theirs))
             if lane is self._lanes[-1]:
                 # Who is moved within some time is moved within a longer one, so this counts each unit once.
                 moved = dropped
@@ -186,7 +192,14 @@ class Tracker:
         self._heard, self._late = set(), 0
         self._close()
         return Batch(
-            at=at, frontier=frontier, exposed=exposed or (), metrics=metrics, moved=moved, late=late, heard=heard
+            at=at,
+            frontier=frontier,
+            exposed=exposed or (),
+            metrics=metrics,
+            moved=moved,
+            late=late,
+            heard=heard,
+            groups=groups,
         )
 
     def _exposures(self, watermark: int) -> tuple[tuple[int, int, int], ...] | None:
@@ -203,9 +216,10 @@ class Tracker:
             if arm != NO_ARM and self._splits.knows(generation)
         )
 
-    def _gather(self, lane: Lane, watermark: int) -> tuple[Gathered, int]:
-        """Return the values of those whose turn has come in a lane, and how many were dropped."""
+    def _gather(self, lane: Lane, watermark: int) -> tuple[Gathered, dict[str, Gathered], int]:
+        """Return the values of those whose turn has come in a lane, of all and by group, and how many were dropped."""
         gathered: Gathered = {}
+        by_group: dict[str, Gathered] = {}
         dropped = 0
         for unit in lane.mature(self._timeline, watermark):
             maturity = unit.at + lane.period
@@ -213,8 +227,11 @@ class Tracker:
             if last is None or unit.arm == NO_ARM or self._blind.within(unit.at, maturity):
                 dropped += 1
             else:
-                lane.put(gathered, (unit.generation, last, unit.arm), unit, self._sight.expired)
-        return gathered, dropped
+                cell = unit.generation, last, unit.arm
+                lane.put(gathered, cell, unit, self._sight.expired)
+                for group in self._groups.of(unit.segment):
+                    lane.put(by_group.setdefault(group, {}), cell, unit, self._sight.expired)
+        return gathered, by_group, dropped
 
     def _subject(self, event: Feedback) -> Unit | bool:
         """Return the open unit that feedback is about, else whether it is about something of before."""

@@ -51,7 +51,7 @@ class Others(msgspec.Struct, gc=False, eq=False):
 class Unit(msgspec.Struct, gc=False, eq=False):
     """`at`, `id`, `arm` (-1: of no release of this rollout), `generation` and `deadline` are its first request's.
 
-    `seen` is what the gateway saw of that one (None: it has not ended). `flag` tells that the application made the call
+    `segment` is what was said of its groups then. `seen` is what the gateway saw of that one (None: it has not ended). `flag` tells that the application made the call
     itself, and has until the deadline to say what came of it. Ids and `hash` are 64-bit hashes.
     """
 
@@ -62,6 +62,7 @@ class Unit(msgspec.Struct, gc=False, eq=False):
     generation: int
     deadline: int
     flag: bool
+    segment: str = ""
     seen: tuple[int, ...] | None = None
     others: Others | None = None
     outcomes: list[Outcome] | None = None

@@ -32,7 +32,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `frontier` says by metric up to which maturity time units have entered (under `EXPOSED`: up to which exposure).
     `exposed` holds (generation, arm, units) of first exposures. `moved` units were dropped because the ramp may have
     moved them, `late` ones because they were read after their place in the order had passed. `heard` names the metrics
-    about which feedback came for the first time.
+    about which feedback came for the first time. `groups` holds the same cells once more by group of units and metric
+    (`language=de`, and `language=` for those of whom nothing was said), of the segments that the file declares.
     """
 
     at: int
@@ -42,6 +43,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     moved: int = 0
     late: int = 0
     heard: tuple[str, ...] = ()
+    groups: dict[str, dict[str, tuple[Cell, ...]]] = {}
 
 
 EXPOSED = ""

@@ -128,7 +128,7 @@ def setting(reference: Reference, watch: Watch) -> Setting:
     # The limits of all slices hold at once (Bonferroni): with fifty of them, one of each would be wrong in one use case of four.
     limit = 1 - (1 - LIMIT) / max(1, len(reference.slices))
     asked = {
-        name: Question(name, Rate(), falls=False, scale=_scale(yes / n), limit=limit)
+        name: Question(name, Rate(), falls=False, scale=scale_of_slice(yes / n), limit=limit)
         for name, (yes, n) in reference.slices.items()
     }
     many = max(1, len(asked)) / DRIFT_PART / watch.tick
@@ -218,6 +218,6 @@ def _slices(reference: Reference, traits: Traits) -> Iterator[tuple[str, bool]]:
             yield f"{name}={ANOTHER}", kind not in reference.kinds[name]
 
 
-def _scale(rate: float) -> float:
+def scale_of_slice(rate: float) -> float:
     """Return the growth that bets lie around: a quarter of the slice, or of what lies outside it."""
     return max(_LEAST_SCALE, _PART_OF_LEVEL * min(rate, 1 - rate))

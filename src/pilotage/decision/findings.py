@@ -8,7 +8,8 @@ import msgspec
 
 from pilotage.decision.exposure import Mismatch, exposed_at, mismatches
 from pilotage.decision.forecast import expected
-from pilotage.decision.statistics import readings
+from pilotage.decision.parity import Parity
+from pilotage.decision.statistics import by_group, readings
 from pilotage.status import Reading
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """`readings` and `exposed` (units that met it so far) are by candidate; `units` counts everybody's first exposure.
 
-    `expected` says by candidate and metric when its proof may be complete, `broken` which candidates' splits are not as
+    `expected` says by candidate and metric when its proof may be complete, `parity` what is
+    known by candidate, group and metric, `broken` which candidates' splits are not as
     they were set, `heard` about which metrics feedback has come at all, `late` how many units were read too late to count.
     """
 
     readings: dict[str, dict[str, Reading]]
     exposed: dict[str, int] = {}
     expected: dict[str, dict[str, int]] = {}
+    parity: dict[str, dict[str, dict[str, Parity]]] = {}
     broken: tuple[Mismatch, ...] = ()
     heard: tuple[str, ...] = ()
     units: int = 0
@@ -47,6 +50,7 @@ def findings(statistics: Statistics, spec: UseCase, rollout: RolloutStatus, now:
         readings=found,
         exposed={release: exposures.get(arm, 0) for arm, release in enumerate(rollout.candidates, 1)},
         expected=times,
+        parity=by_group(statistics, spec, rollout),
         broken=mismatches(statistics.exposures, rollout),
         heard=statistics.heard,
         units=sum(exposures.values()),

@@ -22,11 +22,13 @@ from pilotage.status import ROAD, Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pilotage.decision.parity import Parity
     from pilotage.records import Approval, Evidence
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Reading, UseCaseStatus
 
     Readings = Mapping[str, Mapping[str, Reading]]
+    Parities = Mapping[str, Mapping[str, Mapping[str, Parity]]]
 
 
 class Basis(NamedTuple):
@@ -54,13 +56,14 @@ def gate(
     approvals: Sequence[Approval],
     now: int,
     readings: Readings | None = None,
+    parity: Parities | None = None,
     rules: Rules = NO_RULES,
 ) -> Gate:
     """Judge the gate before `stage` for everything that is on its way. Absent evidence never opens it.
 
     Where there are several candidates, each must pass, and its lines bear its name. Only into production goes one alone:
     the gate is then that of the best for which it is open, else of the one that lacks least. `readings` are by candidate
-    and metric; without them, those of the newest recorded decision count. `rules` are the organisation's.
+    and metric, `parity` by candidate, group and metric; without them, those of the newest recorded decision count. `rules` are the organisation's.
     """
     if stage is not Stage.PRODUCTION:
         basis = Basis(evidence, approvals, rules, now)
@@ -72,7 +75,15 @@ def gate(
         return _closing(spec, status, stage, lines, basis)
     doors = {
         release: door_of(
-            spec, status, release, evidence=evidence, approvals=approvals, now=now, readings=readings, rules=rules
+            spec,
+            status,
+            release,
+            evidence=evidence,
+            approvals=approvals,
+            now=now,
+            readings=readings,
+            parity=parity,
+            rules=rules,
         )
         for release in status.candidates
     }
@@ -91,11 +102,13 @@ def door_of(
     approvals: Sequence[Approval],
     now: int,
     readings: Readings | None = None,
+    parity: Parities | None = None,
     rules: Rules = NO_RULES,
 ) -> Gate:
     """Judge the gate into production for one of the candidates."""
     known = _readings(status, readings).get(release, {})
-    lines = rollout_criteria(spec, status, release, known, approvals=approvals, now=now)
+    even = (parity or {}).get(release)
+    lines = rollout_criteria(spec, status, release, known, approvals=approvals, now=now, parity=even)
     basis = Basis(evidence, approvals, rules, now)
     measured = _evidenced(spec, status, Stage.PRODUCTION, release, basis)
     lines += _waived(status, Stage.PRODUCTION, release, measured, basis)

@@ -12,6 +12,7 @@ import msgspec
 
 from pilotage.decision.demands import above_budget, blindness, numbers, unproven, waits
 from pilotage.decision.gate import best, door_of
+from pilotage.decision.parity import unequal
 from pilotage.decision.sample_ratio import broken_split
 from pilotage.decision.verdict import guardrails, judged
 from pilotage.decision.wording import currency_of, difference_text, list_text, share_text, units_text, variant_of
@@ -63,6 +64,8 @@ def judge(case: Case) -> Decision:
         "share": rollout.share,
         "readings": msgspec.to_builtins(findings.readings),
     }
+    if case.spec.fairness.segments:
+        detail["parity"] = msgspec.to_builtins(findings.parity)
     if found.release:
         detail["release"] = found.release
     if found.how:
@@ -107,7 +110,11 @@ def _onward(case: Case) -> Judgement:
     spec, rollout, known = case.spec, case.rollout, case.findings
     proves = "prove" in spec.rollout.steps[rollout.step].demands
     few = {
-        release: numbers(spec, rollout, _readings(case, release), heard=known.heard) for release in rollout.remaining
+        release: [
+            *numbers(spec, rollout, _readings(case, release), heard=known.heard),
+            *unequal(spec, known.parity.get(release, {})),
+        ]
+        for release in rollout.remaining
     }
     open_yet = {
         release: unproven(spec, _readings(case, release), now=case.now, expected=known.expected.get(release))

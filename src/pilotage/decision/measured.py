@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
-SUITES = ("security", "over_refusal", "privacy", "redaction", "bias")
+SUITES = ("security", "over_refusal", "privacy", "redaction", "bias", "judge", "preference")
 """What the suites measure, by what its name begins with."""
 REHEARSED = {"scalability": "--ramp", "fault": "--faults default", "shadow": "--shadow", "day": "--day"}
 """How `rehearse` is asked for what it does not measure by itself, by what the measure's name begins with."""
@@ -137,7 +137,8 @@ def measured_line(
         Verdict.PASS: "all of the interval is",
         Verdict.FAIL: "none of the interval is",
     }.get(verdict, "not all of the interval is, so this is not yet known")
-    says = f"{evidence_text(found, currency)}; it must be {wanted}: {said}."
+    made = f", measured at {found.origin}" if found.origin else ""
+    says = f"{evidence_text(found, currency)}{made}; it must be {wanted}: {said}."
     if verdict is Verdict.PASS:
         opens_with = ""
     elif verdict is Verdict.FAIL:
@@ -176,7 +177,7 @@ def _command(stage: Stage, name: str, measure: str) -> str:
 def _suite(measure: str) -> str:
     """Return how `evaluate` is asked for what one of its suites measures."""
     suite = next((suite for suite in SUITES if measure == suite or measure.startswith(f"{suite}_")), "")
-    named = {"over_refusal": "security", "redaction": "privacy"}.get(suite, suite)
+    named = {"over_refusal": "security", "redaction": "privacy", "preference": "judge --pairs"}.get(suite, suite)
     return f" --suite {named}" if named else ""
 
 

@@ -71,6 +71,12 @@ def kept_at_most(organisation: Organisation | None, data: Data) -> tuple[str, in
     return kept, min((data.retain_for, organisation.limits.retain_for, *(rule.retain_for for rule in rules)))
 
 
+def may_cache(organisation: Organisation | None, data: Data) -> bool:
+    """Return whether answers may be kept in memory as they are: only where every class may be kept in full."""
+    rules = organisation.data if organisation is not None else {}
+    return all(rules[name].retention == "full" for name in data.handled if name in rules)
+
+
 def breaches(organisation: Organisation | None, spec: UseCase, releases: Sequence[Release]) -> list[Breach]:
     """Return every rule that a use case breaks: those of the law as its own answers tell, then the organisation's."""
     found = [*_law(spec), *unresolved_risks(spec)]

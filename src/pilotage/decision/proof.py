@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pilotage.decision.criterion import CriterionResult
 from pilotage.decision.demands import not_yet, numbers, waits
+from pilotage.decision.parity import unequal
 from pilotage.decision.verdict import Verdict, guardrails, of_goal, of_guardrail, proof_demanded
 from pilotage.decision.wording import currency_of, difference_text, share_text, units_text
 from pilotage.status import Phase
@@ -13,6 +14,7 @@ from pilotage.status import Phase
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pilotage.decision.parity import Parity
     from pilotage.records import Approval
     from pilotage.spec.metric import Goal, Guardrail
     from pilotage.spec.use_case import UseCase
@@ -27,8 +29,9 @@ def rollout_criteria(
     *,
     approvals: Sequence[Approval],
     now: int,
+    parity: Mapping[str, Mapping[str, Parity]] | None = None,
 ) -> list[CriterionResult]:
-    """Judge one candidate by its rollout."""
+    """Judge one candidate by its rollout; `parity` is what is known of it by group and metric."""
     rollout = status.rollout
     under_way = rollout is not None and rollout.phase in (Phase.RUNNING, Phase.PAUSED)
     if rollout is None or not under_way or release not in rollout.remaining:
@@ -36,6 +39,8 @@ def rollout_criteria(
         opens_with = f"`pilotage promote {spec.name}` from staging starts one."
         return [CriterionResult(name="rollout", verdict=Verdict.MISSING, says=says, opens_with=opens_with)]
     found = [_ramp(spec, status, rollout, readings, approvals=approvals, now=now)]
+    if spec.fairness.margins:
+        found.append(_even(spec, parity or {}))
     demanded = proof_demanded(spec)
     for name, guardrail in guardrails(spec).items():
         verdict = of_guardrail(readings.get(name), demanded=demanded)
@@ -63,6 +68,15 @@ def _ramp(
         return CriterionResult(name="rollout", verdict=Verdict.PASS, says=says)
     opens_with = f"{'; '.join(left)}." if left else "The controller takes each step when its demands are met."
     return CriterionResult(name="rollout", verdict=Verdict.INCONCLUSIVE, says=says, opens_with=opens_with)
+
+
+def _even(spec: UseCase, parity: Mapping[str, Mapping[str, Parity]]) -> CriterionResult:
+    found = unequal(spec, parity)
+    if not found:
+        says = "No group is shown to be worse off than the others by more than its margin."
+        return CriterionResult(name="parity", verdict=Verdict.PASS, says=says)
+    opens_with = "Change the candidate so that it serves these as well, and `pilotage apply` it."
+    return CriterionResult(name="parity", verdict=Verdict.FAIL, says=f"{'; '.join(found)}.", opens_with=opens_with)
 
 
 def _metric(

@@ -19,7 +19,7 @@ class Response(NamedTuple):
     reason: str
 
 
-def respond(status: UseCaseStatus, alarm: Alarm) -> Response:  # noqa: PLR0911 (each is another reason)
+def respond(status: UseCaseStatus, alarm: Alarm) -> Response:
     """Return what is done about an alarm that acts: `hold` pauses what is under way, `rollback` goes back as far as it can.
 
     While a rollout is under way its baseline is not moved: it is paused, and people decide.
@@ -32,8 +32,6 @@ def respond(status: UseCaseStatus, alarm: Alarm) -> Response:  # noqa: PLR0911 (
         if not status.previous:
             return Response(None, "Nothing was done: there is no earlier release to go back to.")
         return Response(Action.ROLL_BACK, f"Rolled back to {status.previous}. {because}")
-    if alarm.action == "notify":
-        return Response(None, "Nothing was done: the file only wants people to be told.")
     if not rolling and not status.candidate:
         return Response(None, "Nothing was held: nothing is on its way.")
     if status.paused:

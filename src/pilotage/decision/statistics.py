@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pilotage.decision import parity
 from pilotage.decision.batch import BASELINE
 from pilotage.decision.comparison import Arrived, Comparison, opened
 from pilotage.decision.comparison import after as compared_after
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pilotage.decision.batch import Batch, Cell
+    from pilotage.decision.parity import Parity
     from pilotage.spec.metric import Goal, Guardrail
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Reading, RolloutStatus
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 class Statistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What `seq` batches have shown, the newest of them at `at`.
 
-    `comparisons` holds for each candidate, in the rollout's order, what is known by metric. `frontier`, `moved`, `late`
+    `comparisons` holds for each candidate, in the rollout's order, what is known by metric, `groups` the same by group
+    of units where the file declares any. `frontier`, `moved`, `late`
     and `heard` are the batches' own, added up.
     """
 
@@ -40,6 +43,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frontier: dict[str, int] = {}
     exposures: Exposures = Exposures()
     comparisons: tuple[dict[str, Comparison], ...] = ()
+    groups: tuple[dict[str, dict[str, Comparison]], ...] = ()
     heard: tuple[str, ...] = ()
     moved: int = 0
     late: int = 0
@@ -50,7 +54,13 @@ def begin(spec: UseCase, rollout: RolloutStatus) -> Statistics:
     metrics = judged(spec)
     compared = bool(rollout.baseline)
     found = {name: known for name, metric in metrics.items() if (known := opened(metric, compared=compared))}
-    return Statistics(exposures=unexposed(rollout), comparisons=tuple(dict(found) for _ in rollout.candidates))
+    return Statistics(
+        exposures=unexposed(rollout),
+        comparisons=tuple(dict(found) for _ in rollout.candidates),
+        groups=tuple(parity.begin(spec, compared=compared) for _ in rollout.candidates)
+        if spec.fairness.segments
+        else (),
+    )
 
 
 def after(statistics: Statistics, batch: Batch, spec: UseCase, rollout: RolloutStatus) -> Statistics:
@@ -64,6 +74,13 @@ def after(statistics: Statistics, batch: Batch, spec: UseCase, rollout: RolloutS
         comparisons=tuple(
             _compared(known, batch.metrics, metrics, rollout, index + 1)
             for index, known in enumerate(statistics.comparisons)
+        ),
+        groups=tuple(
+            {
+                name: _compared(by_metric, parity.cells_of(spec, name, batch.groups), metrics, rollout, index + 1)
+                for name, by_metric in known.items()
+            }
+            for index, known in enumerate(statistics.groups)
         ),
         heard=tuple(sorted({*statistics.heard, *batch.heard})),
         moved=statistics.moved + batch.moved,
@@ -87,6 +104,19 @@ def readings(statistics: Statistics, spec: UseCase, rollout: RolloutStatus) -> d
             if one is not None:
                 found[release][name] = one
     return found
+
+
+def by_group(statistics: Statistics, spec: UseCase, rollout: RolloutStatus) -> dict[str, dict[str, dict[str, Parity]]]:
+    """Return what is known now by group: candidate release -> group -> metric -> parity; nothing where none is declared."""
+    metrics, alpha = judged(spec), lines(spec, rollout).alpha
+    told = {name for name, metric in metrics.items() if metric.source != "feedback" or name in statistics.heard}
+    return {
+        release: {
+            group: {name: one for name, one in known.items() if name in told}
+            for group, known in parity.parities(spec, comparisons, alpha=alpha).items()
+        }
+        for release, comparisons in zip(rollout.candidates, statistics.groups, strict=False)
+    }
 
 
 def _compared(

@@ -30,20 +30,27 @@ from pilotage.stats.special import normal_quantile
 from pilotage.status import MILLION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pilotage.spec.metric import Goal
 
 LIMIT = 0.99
 """Two-sided, so that one end is wrong in half a percent."""
 DAY = 86_400 * MILLION
 _MIDDLE = 2
-_TOLD_SCALE = 0.25
+TOLD_SCALE = 0.25
 """Feedback that falls by a quarter is what matters of its arriving at all."""
+_STOPPED, _STOPPED_SCALE = 0.2, 0.08
+"""Where only the good is told of, fewer reports may be a worse release: there they have stopped below a fifth of the level."""
+_ALIKE = 0.98
+"""The part of reports that tell of something above 0 from which on nothing else is told of."""
 
 
 class Question(NamedTuple):
     """What a stream asks of a metric: how its values are gathered, whether a lower one is worse, what difference matters.
 
-    `limit` is how sure the limit of its level is, two-sided.
+    `limit` is how sure the limit of its level is, two-sided. `of` is how the metric is gathered of which this asks whether it
+    is told of, where silence counts as 0 in it. `group` names the units that it is about (`language=de`), empty for all.
     """
 
     metric: str
@@ -54,6 +61,8 @@ class Question(NamedTuple):
     holdback: bool = False
     allowed: float = 0.0
     limit: float = LIMIT
+    of: Method | None = None
+    group: str = ""
 
     @property
     def sign(self) -> int:
@@ -66,7 +75,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     (0: by a rollout). `shape` is how that runs over the week.
 
     `cusum` and `since` date a change (Page 1954, Biometrika 41:100): `now` and `held` are what matured since then, here and
-    of the holdback. `warned` says that its first line was crossed and that it has not come back since.
+    of the holdback. `warned` says that its first line was crossed and that it has not come back since. `above` is how many of
+    the learned units told of something above 0.
     """
 
     state: tuple[float, ...] = START
@@ -81,6 +91,12 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     now: Arm = Arm()
     held: Arm = Arm()
     warned: bool = False
+    above: int = 0
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether only the good (or only the bad) is ever told of, as far as was learned."""
+        return self.ready and 0 < _ALIKE * self.learned.mean * self.learned.n <= self.above
 
     @property
     def level(self) -> float:
@@ -88,15 +104,18 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return float(detector.level(np.asarray(self.state)))
 
 
-def questions(name: str, metric: Goal | Guardrail, *, holdback: bool) -> list[tuple[str, Question]]:
+def questions(
+    name: str, metric: Goal | Guardrail, *, holdback: bool, groups: Sequence[str] = ()
+) -> list[tuple[str, Question]]:
     """Return what is asked of one metric, each by the stream's name; nothing of one without bounds."""
     method = method_of(metric)
     if not isinstance(method, Rate | Bounded):
         return []
     asked = Question(name, method, metric.direction == "up", scale_of(metric))
-    found = [(name, asked)]
+    found = [(name, asked), *((f"{name}|{group}", asked._replace(group=group)) for group in groups)]
     if metric.source == "feedback":
-        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=_TOLD_SCALE, told=True)))
+        of = method if metric.silence == 0 else None
+        found.append((f"{name}|told", Question(name, Rate(), falls=True, scale=TOLD_SCALE, told=True, of=of)))
     if holdback:
         allowed = metric.margin if isinstance(metric, Guardrail) and metric.margin else 0.0
         found.append((f"{name}|holdback", asked._replace(holdback=True, allowed=allowed)))
@@ -140,7 +159,15 @@ def taken(
     cusum = stream.cusum + float(gain[_MIDDLE])
     if cusum <= 0:
         return msgspec.structs.replace(stream, cusum=0.0, since=at, now=Arm(), held=Arm()), gain
-    return msgspec.structs.replace(stream, cusum=cusum, now=stream.now + mine, held=stream.held + held), gain
+    now = msgspec.structs.replace(stream, cusum=cusum, since=stream.since or at)
+    return msgspec.structs.replace(now, now=stream.now + mine, held=stream.held + held), gain
+
+
+def above_zero(asked: Question, sums: tuple[int, ...]) -> int:
+    """Return how many units told of something above 0."""
+    if isinstance(asked.of, Rate):
+        return sums[0]
+    return sum(count for count, total in zip(sums[1::3], sums[2::3], strict=True) if total > 0)
 
 
 def stepped(stream: Stream, gain: Array | None, ticks: int = 1) -> Stream:
@@ -161,8 +188,10 @@ def _learned(stream: Stream, mine: Arm, *, at: int, enough: int) -> Stream:
 
 
 def _against_level(stream: Stream, asked: Question, mine: tuple[int, ...], hour: int) -> tuple[Stream, Array]:
-    level = reference(asked, stream.learned) + stream.shape.offset(hour)
-    scale = asked.scale * max(stream.learned.mean, 2 * CLIP) if asked.told else asked.scale
+    level, scale = reference(asked, stream.learned) + stream.shape.offset(hour), asked.scale
+    if asked.told:
+        least = max(stream.learned.mean, 2 * CLIP)
+        level, scale = (_STOPPED * level, _STOPPED_SCALE * least) if stream.one_sided else (level, scale * least)
     claim = Claim(0.0, scale, asked.sign)
     read = asked.method.read(mine)
     if isinstance(read, Histogram):

@@ -79,9 +79,9 @@ class Traits(msgspec.Struct, frozen=True):
     kinds: dict[str, str] = {}
 
 
-def of_figures(row: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> Traits:
+def of_figures(row: Mapping[str, Any], hits: Sequence[Mapping[str, Any]], *, timed: bool = True) -> Traits:
     """Return what the gateway's own figures tell. `row` has the columns of a finished event."""
-    numbers = {"duration": float(row["duration"])}
+    numbers = {"duration": float(row["duration"])} if timed else {}
     if row["counted"]:
         numbers |= {"question_tokens": float(row["input_tokens"]), "reply_tokens": float(row["output_tokens"])}
     if row["cost"]:

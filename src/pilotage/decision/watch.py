@@ -15,7 +15,7 @@ import msgspec
 
 from pilotage.decision.batch import BASELINE
 from pilotage.decision.stratum import Arm
-from pilotage.decision.stream import Question, Stream, questions, reference, stepped, taken
+from pilotage.decision.stream import Question, Stream, above_zero, questions, reference, stepped, taken
 from pilotage.decision.verdict import judged
 from pilotage.stats.mixture import START
 from pilotage.status import MILLION, Allocated, Phase, RolloutStatus
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pilotage.status import UseCaseStatus
 
 HOUR = 3_600 * MILLION
+DAY = 24 * HOUR
 DRIFT_PART, MODEL_PART = 0.2, 0.05
 """What drift and rechecks of the model get of the promise about false alarms; the metrics have the rest."""
 _DOUBTFUL = math.log(20)
@@ -74,7 +75,7 @@ def setting(spec: UseCase, *, holdback: bool) -> Setting:
     asked = {
         stream: question
         for name, metric in judged(spec).items()
-        for stream, question in questions(name, metric, holdback=holdback)
+        for stream, question in questions(name, metric, holdback=holdback, groups=spec.fairness.groups)
     }
     watch = spec.watch
     # What is asked and answered, and the model, have parts of their own in the promise (`decision.drift`, `decision.rounds`).
@@ -106,12 +107,17 @@ def shown_by(statistics: Statistics, rollout: RolloutStatus, release: str) -> di
 def after(watching: Watching, batch: Batch, setting: Setting) -> tuple[Watching, tuple[Crossing, ...]]:
     """Return what is known with one batch more, and the lines that were crossed by it."""
     tick, hour = batch.at // setting.watch.tick, batch.at // HOUR
-    ticks = max(1, tick - watching.tick) if watching.tick else 1
+    # A gap is at most a day of ticks, forwards: what nobody saw, or a clock that jumped, brings no alarm nearer.
+    ticks = min(max(1, tick - watching.tick), max(1, DAY // setting.watch.tick)) if watching.tick else 1
     streams: dict[str, Stream] = {}
     for name, asked in setting.asked.items():
         stream = watching.streams.get(name, Stream())
         source = f"{asked.metric}|told" if asked.told else asked.metric
-        sides = _sides(batch.metrics.get(source, ()), asked)
+        metrics = batch.groups.get(asked.group, {}) if asked.group else batch.metrics
+        sides = _sides(metrics.get(source, ()), asked)
+        if asked.of is not None and not stream.ready:
+            _, values = _sides(batch.metrics.get(asked.metric, ()), setting.asked[asked.metric])
+            stream = msgspec.structs.replace(stream, above=stream.above + above_zero(asked, values))
         stream, gain = taken(
             stream, asked, sides, at=batch.at, hour=hour, share=setting.share, enough=setting.watch.learns_from
         )
@@ -137,7 +143,7 @@ def _lines(
     """Return the stream past the lines that it crossed; one that acted begins again."""
     stream = streams[name]
     told = streams.get(f"{asked.metric}|told")
-    if told is not None and not asked.told and told.cusum >= _DOUBTFUL:
+    if told is not None and not asked.told and _silent(told, stream):
         return stream, None
     if stream.level >= setting.act:
         crossing = _crossing(name, asked, stream, "act")
@@ -148,6 +154,17 @@ def _lines(
         # It has come back: what comes next is another alarm.
         return msgspec.structs.replace(stream, warned=False), None
     return stream, None
+
+
+def _silent(told: Stream, stream: Stream) -> bool:
+    """Return whether what has changed may be that reports do not come any more: then the metric waits.
+
+    Where only one side is told of, fewer reports are the metric itself, and none at all may be either; so too as long as it
+    is not known what is usual.
+    """
+    if not told.ready:
+        return not stream.now.mean
+    return (told.cusum > 0 and not told.now.mean) if told.one_sided else told.cusum >= _DOUBTFUL
 
 
 def _crossing(name: str, asked: Question, stream: Stream, line: str) -> Crossing:
@@ -187,6 +204,8 @@ def identity_of(spec: UseCase, status: UseCaseStatus) -> str:
         include={"goals", "guardrails", "unit", "watch"},
         exclude={"watch": {"notify", "drift", "recheck", "reevaluate"}},
     )
+    if spec.fairness.segments:
+        asks["segments"] = {name: list(values) for name, values in spec.fairness.segments.items()}
     digest = hashlib.sha256(json.dumps(asks, sort_keys=True).encode()).hexdigest()[:12]
     return f"watch-{spec.name}-{status.live_since}-{digest}"
 

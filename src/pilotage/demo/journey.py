@@ -57,7 +57,7 @@ class Journey:
     async def look(self) -> dict[str, Any]:
         """Show what the ledger says since last time; return how the use case stands."""
         self._check()
-        for entry in (await self.run("ledger", after=self._seen))["entries"]:
+        for entry in (await self.run("ledger", after=self._seen, spoken=True))["entries"]:
             self._seen = entry["seq"]
             self._screen.entry(entry)
         status: dict[str, Any] = (await self.run("status", use_case=self._name))["use_cases"][0]
@@ -146,6 +146,23 @@ class Journey:
             f"the rollout took longer than {self._patience:.0f} s, so its end could not be shown",
             hint="`--keep` leaves everything running; `pilotage status` says what it waits for",
         )
+
+    async def watch_over(self, live: str) -> list[dict[str, Any]]:
+        """Watch what serves until an alarm has it rolled back; return its alarms from now on, that one last (none: it still serves)."""
+        loop = asyncio.get_running_loop()
+        until, before = loop.time() + self._patience, {one["id"] for one in await self._alarms()}
+        while loop.time() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+            if (await self.look())["live"] == live:
+                continue
+            alarms = [one for one in await self._alarms() if one["id"] not in before and one["release"] == live]
+            did = [one for one in alarms if one["did"]]
+            return [*(one for one in alarms if one not in did), *did] if did else []
+        return []
+
+    async def _alarms(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.run("alarms", use_case=self._name, everything=True))["alarms"]
+        return found
 
     def _told(self, what: str) -> Callable[[str, int, int], None]:
         return lambda part, done, of: self._screen.doing(f"{what}, {part}", done, of)

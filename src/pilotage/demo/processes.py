@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Self
 from pilotage.errors import Refused
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -54,6 +55,9 @@ class Process:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
         said = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
         return Refused(f"{self.name} ended with exit code {self._child.poll()}; its log ends:\n{said}")
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
 
     def end(self) -> None:
         if self._child.poll() is None:

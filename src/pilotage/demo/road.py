@@ -7,10 +7,12 @@ process, the judge. Only the customers are simulated, and time: one scaled clock
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import time
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +108,7 @@ async def _demo(wanted: Wanted) -> int:
         _introduce(screen, wanted, clock, about)
         environment = settings.child_environment(PILOTAGE_CLOCK=str(clock), PILOTAGE_LOG="warning")
         processes = stack.enter_context(Processes(temporary, environment))
+        worsen = None
         if wanted.provider.base_url:
             folder.use(wanted.provider)
         else:
@@ -113,6 +116,7 @@ async def _demo(wanted: Wanted) -> int:
                 "stand-in provider",
                 ["pilotage.demo.stand_in", "--knowledge", str(folder.path / "knowledge"), "--port", "0", "--announce"],
             )
+            worsen = partial(stand_in.signal, signal.SIGUSR1)
             folder.serve_at((await asyncio.to_thread(stand_in.first_line)).decode().strip())
         workspace = wanted.workspace or temporary / "workspace"
         ports = ("--port", "0", "--control-port", "0")
@@ -131,7 +135,7 @@ async def _demo(wanted: Wanted) -> int:
             customers = Customers(
                 shop, judge, clock, use_case=folder.name, questions=folder.live, arrivals=arrivals, seed=SEED
             )
-            story = Story(journey, screen, folder, customers, trace=wanted.trace, control=doors.control)
+            story = Story(journey, screen, folder, customers, trace=wanted.trace, control=doors.control, worsen=worsen)
             as_expected = await story.tell(wanted.customers)
             await story.sum_up(began)
         if wanted.keep:

@@ -29,9 +29,9 @@ EVERY = 10.0
 _STYLES = {
     "pass": "green", "fail": "red", "missing": "yellow", "inconclusive": "yellow", "waived": "dim",
     "promote": "bold green", "advance": "green", "roll_back": "bold red", "futile": "bold red", "pause": "yellow",
-    "approve": "cyan", "hold": "dim",
+    "approve": "cyan", "hold": "dim", "alarm": "bold red",
 }  # fmt: skip
-_QUIET = ("key_create", "key_revoke", "evidence", "hold")
+_QUIET = ("key_create", "key_revoke", "evidence", "hold", "money")
 """What the ledger holds and the demo does not print: a measure stands in its gate, a hold in the panel's last line."""
 
 
@@ -59,6 +59,10 @@ class Screen:
         """Take the panel away: what comes is the end."""
         if self._live.is_started:
             self._live.stop()
+
+    def time(self) -> int:
+        """Return what the clock of the time-lapse says, in microseconds since 1970."""
+        return self._clock.now()
 
     def title(self, text: str) -> None:
         self.console.print(Text(f"\n{text}", style="bold"))
@@ -181,6 +185,10 @@ def _words(action: str, detail: Mapping[str, Any], actor: str) -> str:
     match action:
         case "approve":
             return f"{short(detail['release'])} may enter {detail['stage']}, by {actor}: {detail.get('reason', '')}"
+        case "alarm":
+            return f"{detail['what']} {detail['says']}"
+        case "alarm_act":
+            return str(detail["did"])
         case "promote" if not detail.get("decision"):
             return f"{short(detail['release'])} goes from {detail['from']} to {detail['to']}"
         case "register" | "release" | "charter":

@@ -3,12 +3,16 @@
 `python -m pilotage.demo.stand_in --knowledge DIR --port N` fits itself over the articles in DIR at start-up, in well
 under a second, and then generates: it retrieves, plans, and writes token by token from an n-gram and copy model. It is
 here so that the whole road can be walked with real requests; no quality is claimed for it.
+
+On SIGUSR1 every model answers as the careless one does from then on, under the same name as before: a provider that has
+swapped a model and tells nobody.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -18,7 +22,7 @@ import msgspec
 import uvicorn
 import xxhash
 
-from pilotage.demo.answers import MODELS, Answers
+from pilotage.demo.answers import CARELESS, MODELS, Answers
 from pilotage.demo.articles import read_articles
 from pilotage.demo.protocol import Completion, Fault, read
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 20
 _DEFAULT_TEMPERATURE = 1.0
+_WORSE_TEMPERATURE = 1.4
 _JSON = [(b"content-type", b"application/json")]
 _STREAM = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
@@ -40,8 +45,13 @@ class StandIn:
 
     def __init__(self, answers: Answers, *, first: float = 0.0, each: float = 0.0) -> None:
         self._answers, self._first, self._each = answers, first, each
+        self._worse = False
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "pilotage-stand-in"} for name in MODELS]
         self._models = msgspec.json.encode({"object": "list", "data": models})
+
+    def worsen(self) -> None:
+        """Answer worse from now on, whatever model is asked for, and say nothing of it."""
+        self._worse = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,9 +78,8 @@ class StandIn:
         # The same conversation gets the same reply: by the caller's seed, else by what was said.
         said = xxhash.xxh3_64_intdigest(msgspec.json.encode([request.messages, request.model, temperature]))
         seed = said if request.seed is None else said ^ request.seed
-        written = self._answers.answer(
-            request.model, request.question, temperature=temperature, limit=request.limit, seed=seed
-        )
+        model, heat = (CARELESS, _WORSE_TEMPERATURE) if self._worse else (request.model, temperature)
+        written = self._answers.answer(model, request.question, temperature=heat, limit=request.limit, seed=seed)
         completion = Completion(request, written, seed & (1 << 64) - 1)
         if self._first:
             await asyncio.sleep(self._first)
@@ -119,6 +128,7 @@ async def serve(app: StandIn, listener: socket.socket, *, announce: bool) -> Non
         # The socket listens already: whoever connects from now on is answered as soon as the loop runs.
         host, port = listener.getsockname()[:2]
         print(f"http://{host}:{port}/v1", flush=True)  # noqa: T201 - the parent reads it
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, app.worsen)
     await server.serve(sockets=[listener])
 
 

@@ -12,6 +12,7 @@ from pilotage.demo.screen import short
 from pilotage.evaluation.client import tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pilotage.demo.customers import Customers
@@ -36,9 +37,10 @@ class Story:
         *,
         trace: Path | None,
         control: str,
+        worsen: Callable[[], None] | None,
     ) -> None:
         self._journey, self._screen, self._folder, self._customers = journey, screen, folder, customers
-        self._trace, self._control = trace, control
+        self._trace, self._control, self._worsen = trace, control, worsen
 
     async def tell(self, at_least: int) -> bool:
         """Tell it, and go on until so many customers have come; return whether both candidates ended as they should."""
@@ -62,14 +64,16 @@ class Story:
                 title(f"The candidate: {_ended(first)}")
                 second = await self._bad_one()
                 title(f"The bold candidate: {_ended(second)}")
+                third = await self._silent_one()
                 while self._customers.tally.customers < at_least and not coming.done():
                     self._screen.doing(f"the rest of the {at_least:,} customers come")
                     await asyncio.sleep(0.5)
                     await journey.look()
             finally:
                 stop.set()
-        if first["how"] != "promoted" or second["how"] not in STOPPED:
-            self._screen.say("This is not how it should end: the good candidate promoted, the bold one stopped.", "red")
+        if first["how"] != "promoted" or second["how"] not in STOPPED or not third:
+            says = "This is not how it should end: the good candidate promoted, the bold one stopped, the swapped model noticed."
+            self._screen.say(says, "red")
             return False
         return True
 
@@ -81,8 +85,7 @@ class Story:
         screen.finish()
         screen.title("What happened")
         for ended in status["ended"]:
-            at = datetime.fromtimestamp(ended["at"] / SECOND, UTC)
-            screen.say(f"{at:%a %d %H:%M}  {short(ended['release'])}: {ended['how'].replace('_', ' ')}")
+            screen.say(f"{_moment(ended['at'])}  {short(ended['release'])}: {ended['how'].replace('_', ' ')}")
         screen.say(f"{short(status['live'])} serves everybody.")
         screen.say(
             f"{tally.customers:,} simulated customers sent {tally.requests:,} real requests ({tally.streamed:,} streamed; "
@@ -102,6 +105,27 @@ class Story:
         await self._journey.rehearse(self._trace)
         await self._journey.approve(self._control, self._reviewer)
         await self._journey.must_promote()
+
+    async def _silent_one(self) -> bool:
+        """Let the provider swap the model that serves; return whether that was noticed and rolled back."""
+        journey, screen, tally = self._journey, self._screen, self._customers.tally
+        if self._worsen is None:
+            return True
+        before = await journey.look()
+        screen.title("Later: nobody changes anything, and the provider puts a worse model behind the same name")
+        asked, began, at = tally.requests, time.monotonic(), screen.time()
+        self._worsen()
+        alarms = await journey.watch_over(before["live"])
+        if not alarms:
+            return False
+        first, last = min(alarms, key=lambda one: int(one["at"])), alarms[-1]
+        screen.say(
+            f"Worse since {_moment(at)}. First alarm {_after(at, first['at'])} later ({first['what']}), "
+            f"rolled back {_after(at, last['changed'])} later, for {last['what']} (an outcome counts once it is final); "
+            f"{time.monotonic() - began:.0f} s and {tally.requests - asked:,} questions in truth.",
+            "bold",
+        )
+        return True
 
     async def _bad_one(self) -> dict[str, Any]:
         journey, screen = self._journey, self._screen
@@ -125,6 +149,15 @@ class Story:
         await self._stage()
         screen.title("Canary: one customer in a hundred meets the bold candidate")
         return await journey.watch()
+
+
+def _moment(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / SECOND, UTC):%a %d %H:%M}"
+
+
+def _after(at: int, then: int) -> str:
+    hours, minutes = divmod((then - at) // MINUTE, 60)
+    return f"{hours}:{minutes:02d} h" if hours else f"{minutes} minutes"
 
 
 def _ended(ended: dict[str, Any]) -> str:

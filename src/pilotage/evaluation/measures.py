@@ -13,10 +13,10 @@ import msgspec
 
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import SHORT, Reply
-from pilotage.evaluation.comparison import by_label, smallest_effect
+from pilotage.evaluation.comparison import Pair, by_label, difference, groups_of, rate, smallest_effect
 from pilotage.records import Score
 from pilotage.spec.case import Case
-from pilotage.stats.interval import mean_interval, paired_difference, wilson
+from pilotage.stats.interval import mean_interval
 from pilotage.stats.quantile import quantile_interval, sample_needed
 
 if TYPE_CHECKING:
@@ -68,13 +68,15 @@ def quality(judged: Sequence[Judged]) -> Measure:
     """Return the share of right replies."""
     cases = [one for one in judged if one.score and one.case.kind not in SAFETY]
     right, scored = _counts(cases, "quality")
+    whole = [None if one.value is None else float(one.value == 1) for one in cases]
+    groups = groups_of([one.case for one in cases])
     return Measure(
         measure="quality",
         value=right / scored,
-        low=wilson(right, len(cases), CONFIDENCE).low,
-        high=wilson(right + len(cases) - scored, len(cases), CONFIDENCE).high,
+        low=rate(_filled(whole, 0.0), groups, CONFIDENCE).low,
+        high=rate(_filled(whole, 1.0), groups, CONFIDENCE).high,
         n=scored,
-        method="share of right replies, Wilson interval; unscored cases count as wrong at its lower end, right at its upper",
+        method=f"share of right replies, Wilson interval{_by(groups)}; unscored cases count as wrong at its lower end, right at its upper",
         detail={
             **_unscored(cases),
             "without_expectation": sum(one.score is None for one in judged),
@@ -91,13 +93,14 @@ def quality_difference(judged: Sequence[Judged], baseline: str) -> Measure:
     """Return the difference of the shares of right replies, candidate minus baseline, on the same cases."""
     cases = [one for one in judged if one.score and one.case.kind not in SAFETY]
     pairs = [(one.value, one.value_before) for one in cases]
-    whole = [(now, before) for now, before in pairs if now is not None and before is not None]
+    whole = [pair for one in cases if (pair := _pair(one)) is not None]
     if not whole:
         raise NotMeasured(f"none of {len(cases)} cases was scored for both the candidate and {baseline}")
     now, before = zip(*pairs, strict=True)
-    least = paired_difference(_filled(now, 0.0), _filled(before, 1.0), confidence=CONFIDENCE)
-    most = paired_difference(_filled(now, 1.0), _filled(before, 0.0), confidence=CONFIDENCE)
-    value = sum(now - before for now, before in whole) / len(whole)
+    groups = groups_of([one.case for one in cases])
+    least = difference(_filled(now, 0.0), _filled(before, 1.0), groups, CONFIDENCE)
+    most = difference(_filled(now, 1.0), _filled(before, 0.0), groups, CONFIDENCE)
+    value = sum(pair.now - pair.before for pair in whole) / len(whole)
     return Measure(
         measure="quality_difference",
         value=value,
@@ -105,14 +108,14 @@ def quality_difference(judged: Sequence[Judged], baseline: str) -> Measure:
         low=min(least.low, value),
         high=max(most.high, value),
         n=len(whole),
-        method="paired difference in the share of right replies, Agresti-Min interval; unscored cases count as the worst at each end",
+        method=f"paired difference in the share of right replies, Agresti-Min interval{_by(groups)}; unscored cases count as the worst at each end",
         baseline=baseline,
         detail={
             "unscored": len(pairs) - len(whole),
-            "candidate": sum(now for now, _ in whole) / len(whole),
-            "baseline": sum(before for _, before in whole) / len(whole),
-            "better": sum(now > before for now, before in whole),
-            "worse": sum(now < before for now, before in whole),
+            "candidate": sum(pair.now for pair in whole) / len(whole),
+            "baseline": sum(pair.before for pair in whole) / len(whole),
+            "better": sum(pair.now > pair.before for pair in whole),
+            "worse": sum(pair.now < pair.before for pair in whole),
             "smallest_effect": smallest_effect(whole, CONFIDENCE),
             "scenarios": by_label(_pairs(cases), CONFIDENCE),
         },
@@ -182,12 +185,23 @@ def _at_traffic(a_request: tuple[float, float, float], traffic: dict[str, float]
     }
 
 
-def _pairs(cases: Sequence[Judged]) -> dict[str, list[tuple[float, float]]]:
+def _pair(one: Judged) -> Pair | None:
+    """Return the scores of both sides; None where either is not there."""
+    if one.value is None or one.value_before is None:
+        return None
+    return Pair(one.value, one.value_before, one.case.group)
+
+
+def _by(groups: Sequence[str]) -> str:
+    return f" over {len(set(groups))} groups of cases (design effect)" if groups else ""
+
+
+def _pairs(cases: Sequence[Judged]) -> dict[str, list[Pair]]:
     """Return the scores of both sides by scenario, of the most frequent scenarios."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[Pair]] = {}
     for one in cases:
-        if one.case.scenario and one.value is not None and one.value_before is not None:
-            found.setdefault(one.case.scenario, []).append((one.value, one.value_before))
+        if one.case.scenario and (pair := _pair(one)) is not None:
+            found.setdefault(one.case.scenario, []).append(pair)
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:SLICES])
 
 

@@ -28,7 +28,7 @@ class CaseFile(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`candidate` and `baseline` are references of releases, empty where there is none; `spec` is the registered file.
 
-    `against` is the release to compare with, where one was asked for; `prompts` are the texts of all their templates.
+    `judge` is the release that judges. `against` is the release to compare with, where one was asked for; `prompts` are the texts of all their templates.
     """
 
     use_case: str
@@ -41,6 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cases: tuple[CaseFile, ...] = ()
     probes: tuple[CaseFile, ...] = ()
     templates: tuple[CaseFile, ...] = ()
+    judge: str = ""
+    labels: tuple[CaseFile, ...] = ()
 
     def price(self, release: str) -> tuple[float, float] | None:
         """Return the money for a million (input, output) tokens of this release's variant: the file's, else the public one."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any, Literal
+
+from pilotage.report.junit import TestCase
+from pilotage.report.junit import junit as suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pilotage.evaluation.measures import Judged
-
-_UNPRINTABLE = {code: "\ufffd" for code in range(32) if code not in (9, 10, 13)}
-"""Characters that no XML may hold."""
 
 
 def result_of(one: Judged) -> dict[str, Any]:
@@ -41,31 +40,15 @@ def lines(results: Sequence[dict[str, Any]]) -> str:
 
 def junit(name: str, results: Sequence[dict[str, Any]]) -> str:
     """Return the results as JUnit's XML: a wrong reply is a failure, one that could not be scored is an error."""
-    wrong = [one for one in results if one["value"] is not None and one["value"] < 1]
-    errors = [one for one in results if one["value"] is None and one["error"]]
-    skipped = [one for one in results if one["value"] is None and not one["error"]]
-    suite = ET.Element(
-        "testsuite",
-        name=name,
-        tests=str(len(results)),
-        failures=str(len(wrong)),
-        errors=str(len(errors)),
-        skipped=str(len(skipped)),
-        time=f"{sum(one['latency'] for one in results):.3f}",
-    )
-    for one in results:
-        case = ET.SubElement(
-            suite, "testcase", name=_clean(one["case"]), classname=_clean(one["kind"]), time=f"{one['latency']:.3f}"
-        )
-        if one["value"] is None:
-            kind = "error" if one["error"] else "skipped"
-            ET.SubElement(case, kind, message=_clean(one["error"] or one["why"]))
-        elif one["value"] < 1:
-            failure = ET.SubElement(case, "failure", message=_clean(one["why"]))
-            failure.text = _clean(f"asked: {one['question']}\nanswered: {one['reply'] or ''}")
-    ET.indent(suite)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"
+    return suite(name, [_test_case(one) for one in results])
 
 
-def _clean(text: str) -> str:
-    return text.translate(_UNPRINTABLE)
+def _test_case(one: dict[str, Any]) -> TestCase:
+    made = TestCase(one["case"], one["kind"], seconds=one["latency"])
+    if one["value"] is None:
+        outcome: Literal["error", "skipped"] = "error" if one["error"] else "skipped"
+        return made._replace(outcome=outcome, message=one["error"] or one["why"])
+    if one["value"] < 1:
+        text = f"asked: {one['question']}\nanswered: {one['reply'] or ''}"
+        return made._replace(outcome="failure", message=one["why"], text=text)
+    return made

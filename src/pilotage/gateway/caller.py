@@ -67,7 +67,7 @@ class Caller(Flow):
         self._waiting.clear()
         self.resume_writing()
         if self._answering is not None and self._answering.task is not None:
-            self._answering.task.cancel()
+            self._listener.cancel(self._answering.task)
         # It holds this object's methods: without this, both would wait for the garbage collector.
         self._parser = None
 
@@ -173,7 +173,6 @@ class Caller(Flow):
             incoming.keep = False
         incoming.task = task = self._loop.create_task(self._listener.answer(incoming))
         self._listener.tasks.add(task)
-        task.add_done_callback(self._listener.tasks.discard)
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._progress = False

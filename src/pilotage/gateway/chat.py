@@ -67,6 +67,7 @@ class Chat:
             arrived=arrived,
             unit=admitted.unit,
             key=admitted.key,
+            segment=admitted.segment,
             source=admitted.source,
             caller=admitted.caller,
             trace=trace,

@@ -9,6 +9,8 @@ from pilotage import access
 from pilotage.access import Key, Role
 from pilotage.clock import Clock
 from pilotage.errors import RequestError
+from pilotage.gateway.segments import HEADER as SEGMENT
+from pilotage.gateway.segments import segment_of
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.routing import Assignment, RoutingTable
 from pilotage.spec.route import Route
@@ -33,6 +35,7 @@ class Admitted(NamedTuple):
     key: str
     source: str
     caller: str
+    segment: str = ""
 
 
 class Door:
@@ -46,6 +49,7 @@ class Door:
         # Keys that were found right in this table, by what their callers present: compared once, then looked up.
         self._met: dict[str, Key] = {}
         self._met_at: RoutingTable | None = None
+        self._failures = access.Failures()
 
     def current(self) -> RoutingTable:
         if self.table is None:
@@ -69,16 +73,27 @@ class Door:
         # An unknown key costs a comparison too, so that time does not tell which ids exist.
         known = access.matches(key or _NOBODY, secret)
         if key is None or not known or not access.lives(key, now):
-            raise refused(401, "this API key is unknown, revoked or expired", code="invalid_api_key")
+            raise self._bad(incoming)
         if presented:
             self._met[presented] = key
         return key
+
+    def _bad(self, incoming: Incoming) -> RequestError:
+        """Return the refusal of a bad key. A good one is served whoever else comes from its address: many share one."""
+        address = incoming.address
+        if address and (wait := self._failures.wait(address)):
+            incoming.out |= {"retry-after": str(wait), "x-should-retry": "false"}
+            return refused(429, "too many bad API keys came from this address; wait", code="too_many_bad_keys")
+        self._failures.failed(address)
+        return refused(401, "this API key is unknown, revoked or expired", code="invalid_api_key")
 
     def admit(self, incoming: Incoming, key: Key, request: Request) -> Admitted:
         """Return who is served by what; raise RequestError 403, 404 or 503."""
         name, _, pin = request.model.partition("/")
         route = self.route(name, param="model")
-        self.require(key, Role.INFER, name)
+        # It was found to live just now.
+        if not key.may(Role.INFER, name):
+            raise _forbidden(Role.INFER, name)
         if route.retired:
             raise refused(410, f"{name!r} is retired: nothing serves it any more", code="retired", param="model")
         source = incoming.header(b"x-pilotage-source")
@@ -109,7 +124,11 @@ class Door:
             self.business_digest(name, business) if business else "",
             source or "live",
             key.id,
+            self.segment(incoming.header(b"x-pilotage-segment"), route),
         )
+
+    def segment(self, given: str, route: Route) -> str:
+        return segment_of(self.bounded(given, SEGMENT), route.segments) if given and route.segments else ""
 
     def route(self, use_case: str, *, param: str) -> Route:
         route = self.current().routes.get(use_case)
@@ -119,7 +138,7 @@ class Door:
 
     def require(self, key: Key, role: Role, use_case: str) -> None:
         if not key.allows(role, use_case, now=self._clock.now()):
-            raise refused(403, f"this API key may not {role} for {use_case!r}", code="permission_denied")
+            raise _forbidden(role, use_case)
 
     def seen_by(self, key: Key) -> list[str]:
         """Return the use cases that this key may ask, by name."""
@@ -167,6 +186,10 @@ class Door:
         if len(value) > LONGEST:
             raise RequestError(400, f"{param} is longer than {LONGEST} characters", code="too_long", param=param)
         return value
+
+
+def _forbidden(role: Role, use_case: str) -> RequestError:
+    return refused(403, f"this API key may not {role} for {use_case!r}", code="permission_denied")
 
 
 _NOBODY = Key(id="", name="", digest=access.digest(""), roles=(), created=0)

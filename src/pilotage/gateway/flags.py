@@ -15,6 +15,7 @@ import xxhash
 from pilotage.access import Role
 from pilotage.clock import SECOND, Clock, new_id
 from pilotage.errors import RequestError
+from pilotage.gateway.segments import HEADER as SEGMENT
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.records import Finished, Started
 from pilotage.serving.request import decode
@@ -71,7 +72,10 @@ class Flags:
         inference = ""
         if assignment is not None:
             business = self._business(incoming, flag, context)
-            inference = self._expose(route, assignment, unit=unit, business=business, caller=key.id, received=received)
+            segment = self._segment(incoming, route, context)
+            inference = self._expose(
+                route, assignment, unit=unit, business=business, caller=key.id, segment=segment, received=received
+            )
         incoming.out["cache-control"] = "no-store"
         await incoming.reply_json(200, _evaluation(flag, assignment, inference))
 
@@ -113,8 +117,22 @@ class Flags:
         business = self._door.bounded(given.strip(), BUSINESS_KEY)
         return self._door.business_digest(use_case, business) if business else ""
 
+    def _segment(self, incoming: Incoming, route: Route, context: dict[str, Any]) -> str:
+        given = context.get(SEGMENT, incoming.header(SEGMENT.encode()))
+        if not isinstance(given, str):
+            raise _faulty(_INVALID, f"context.{SEGMENT} must be text")
+        return self._door.segment(given, route)
+
     def _expose(
-        self, route: Route, assignment: Assignment, *, unit: str, business: str, caller: str, received: int
+        self,
+        route: Route,
+        assignment: Assignment,
+        *,
+        unit: str,
+        business: str,
+        caller: str,
+        segment: str,
+        received: int,
     ) -> str:
         """Record that the unit is exposed; return the name under which feedback can speak of it.
 
@@ -139,6 +157,7 @@ class Flags:
                 surface=SURFACE,
                 key=business,
                 caller=caller,
+                segment=segment,
             )
         )
         took = (time.monotonic_ns() - received) // 1000

@@ -16,6 +16,12 @@ class Flow(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    @property
+    def address(self) -> str:
+        """Return where it comes from; empty where that has no address, as of a socket in the file system."""
+        peer = self._transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
     def pause_writing(self) -> None:
         if self._writable is None:
             self._writable = self._loop.create_future()

@@ -24,10 +24,13 @@ SOON = 5 * SECOND
 class UseCase:
     """One use case whose requests are limited, by its own file or by some key's."""
 
-    __slots__ = ("_pinned", "allowances", "paced", "route", "tariff", "unit_caps", "usual")
+    __slots__ = (
+        "_pinned", "allowances", "paced", "paces_keys", "paces_units", "quoted", "route", "tariff", "unit_caps", "usual",
+    )  # fmt: skip
 
     def __init__(self, route: Route, known: dict[str, Allowance]) -> None:
         self.route = route
+        self.quoted = repr(route.use_case)
         self.tariff = tariff(route, assignable(route))
         self._pinned: dict[str, Tariff] = {}
         prices, limits, money = self.tariff, route.limits, route.money
@@ -39,7 +42,8 @@ class UseCase:
         if money is not None:
             each: tuple[tuple[Kind, int], ...] = (("day", money.unit_a_day), ("month", money.unit_a_month))
             self.unit_caps = tuple((kind, cap) for kind, cap in each if cap)
-        self.paced = limits.key != Pace() or limits.unit != Pace()
+        self.paces_keys, self.paces_units = limits.key != Pace(), limits.unit != Pace()
+        self.paced = self.paces_keys or self.paces_units
 
     def prices(self, pinned: str) -> Tariff:
         """Return what a request may cost, or one that is pinned to a release."""

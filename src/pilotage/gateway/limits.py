@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pilotage.gateway.pace import Count
     from pilotage.serving.purse import Allowance, Purse
     from pilotage.serving.request import Request
-    from pilotage.serving.tariff import Tariff, Worst
+    from pilotage.serving.tariff import Tariff
     from pilotage.spec.route import Route
 
 BEYOND = "beyond"
@@ -127,7 +127,7 @@ class Limits:
         if not capped:
             return admitted, Grant(prices, answer, (), counted) if counted else None
         grant = Grant(prices, answer, [one.purse for one in capped], counted)
-        lacking = self._hold(grant, prices, prices.size(size), answer, capped)
+        lacking = self._hold(grant, prices.size(size), capped)
         if lacking is None:
             return admitted, grant
         beyond = self._beyond(admitted, request, held)
@@ -141,7 +141,7 @@ class Limits:
     def _capped(self, admitted: Admitted, held: UseCase, own: Own | None, now: int) -> Sequence[Capped]:
         """Return everything that a request is paid from."""
         name = held.route.use_case
-        found = [Capped(one.purse(now), f"{name!r}", one.now, one.cap) for one in held.allowances]
+        found = [Capped(one.purse(now), held.quoted, one.now, one.cap) for one in held.allowances]
         if own is not None:
             found += [Capped(one.purse(now), "this key", one.now, one.cap) for one in own.allowances]
         if held.unit_caps:
@@ -151,17 +151,19 @@ class Limits:
                 found.append(Capped(UnitPurse(self._periods[kind], whom, now_in, cap), "this unit", now_in, cap))
         return found
 
-    def _hold(self, grant: Grant, prices: Tariff, size: int, answer: Worst, capped: Sequence[Capped]) -> Capped | None:
+    def _hold(self, grant: Grant, size: int, capped: Sequence[Capped]) -> Capped | None:
         """Hold what a request may cost, everywhere or nowhere; return where it lacks. Shares that run low are renewed."""
-        worst = prices.worst(size, answer)
+        worst = grant.worst(size)
         for one in capped:
             if worst > one.cap:
                 # It can never be paid: no share is asked for it.
                 return one
         purse = grant.hold(size)
-        if any(one.purse.low(one.cap) for one in capped):
-            self._renew()
-        return next((one for one in capped if one.purse is purse), None)
+        for one in capped:
+            if one.purse.low(one.cap):
+                self._renew()
+                break
+        return None if purse is None else next(one for one in capped if one.purse is purse)
 
     def _beyond(self, admitted: Admitted, request: Request, held: UseCase) -> Admitted | None:
         """Return who answers in place of the one that was assigned, None where nobody does."""
@@ -201,9 +203,9 @@ def _unit(admitted: Admitted) -> str:
 def _paced(admitted: Admitted, held: UseCase, own: Own | None) -> list[Paced]:
     name, limits = held.route.use_case, held.route.limits
     found = []
-    if limits.key != _NO_PACE:
-        found.append(Paced(f"this key, of {name!r},", subject("key", name, admitted.caller), limits.key))
-    if limits.unit != _NO_PACE:
+    if held.paces_keys:
+        found.append(Paced(f"this key, of {held.quoted},", subject("key", name, admitted.caller), limits.key))
+    if held.paces_units:
         found.append(Paced(f"this unit, of {name!r},", subject("unit", name, _unit(admitted)), limits.unit))
     if own is not None and own.pace != _NO_PACE:
         found.append(Paced("this key", subject("own", admitted.caller), own.pace))

@@ -81,8 +81,15 @@ class Listener:
         except Exception:
             log.exception("a fault of the gateway itself at %s", incoming.path)
         finally:
+            if incoming.task is not None:
+                self.tasks.discard(incoming.task)
             if not incoming.answered:
                 await incoming.conclude()
+
+    def cancel(self, task: asyncio.Task[None]) -> None:
+        """Cancel a request's task, which may not have begun and then does not note its own end."""
+        task.cancel()
+        task.add_done_callback(self.tasks.discard)
 
     def date(self) -> bytes:
         """Return the date header of answers, made once a second."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _OVERHEAD = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+_DURATIONS, _TOKEN_COUNTS = names.DURATION_BOUNDS, names.TOKEN_BOUNDS
+_DURATION_SUM, _TOKEN_SUM = len(_DURATIONS) + 1, len(_TOKEN_COUNTS) + 1
 _MODELS = 16
 """Different models that one release's provider may say have answered; what comes on top of them is `other`."""
 _OTHER = "other"
@@ -121,12 +123,12 @@ class Figures:
             found = self._meet(outcome, finished.model, failed)
         cells = self._cells
         at, seconds = found.duration, finished.duration / 1e6
-        cells[at + bisect_left(names.DURATION_BOUNDS, seconds)] += 1
-        cells[at + len(names.DURATION_BOUNDS) + 1] += seconds
+        cells[at + bisect_left(_DURATIONS, seconds)] += 1
+        cells[at + _DURATION_SUM] += seconds
         if finished.counted:
             for at, count in ((found.tokens_in, finished.input_tokens), (found.tokens_out, finished.output_tokens)):
-                cells[at + bisect_left(names.TOKEN_BOUNDS, count)] += 1
-                cells[at + len(names.TOKEN_BOUNDS) + 1] += count
+                cells[at + bisect_left(_TOKEN_COUNTS, count)] += 1
+                cells[at + _TOKEN_SUM] += count
         for hit in finished.hits:
             said = (("use_case", finished.use_case), ("filter", hit.guardrail), ("side", hit.side))
             at = self._at(_HITS, _labels(*said, ("action", hit.action), ("kind", hit.kind)))

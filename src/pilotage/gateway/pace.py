@@ -101,9 +101,16 @@ _WORTH_WAITING = 60
 
 
 def _tell(what: str, most: int, asked: int, reset: str, out: dict[str, str]) -> None:
+    limit, remaining, until = _HEADERS[what]
     left = max(0, most - asked)
-    told = out.get(f"x-ratelimit-remaining-{what}")
+    told = out.get(remaining)
     if told is None or left < int(told):
-        out[f"x-ratelimit-limit-{what}"] = str(most)
-        out[f"x-ratelimit-remaining-{what}"] = str(left)
-        out[f"x-ratelimit-reset-{what}"] = reset
+        out[limit] = str(most)
+        out[remaining] = str(left)
+        out[until] = reset
+
+
+_HEADERS = {
+    what: (f"x-ratelimit-limit-{what}", f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}")
+    for what in ("requests", "tokens")
+}

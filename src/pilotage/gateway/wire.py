@@ -61,6 +61,10 @@ class Incoming:
         self._arrived = False
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def address(self) -> str:
+        return self._caller.address
+
     def header(self, name: bytes) -> str:
         """Return a header's value without surrounding blanks, or an empty string."""
         value = self._headers.get(name)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pilotage.access import Role
+from pilotage.clock import DAY
 from pilotage.errors import NotFound, Refused
-from pilotage.governance import ledger, standing
+from pilotage.governance import ledger, standing, words
 from pilotage.governance.context import Text, require
 from pilotage.records import Notice
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
     from pilotage.store.base import Transaction
 
+TOGETHER = DAY
+"""What moves within so long is taken to have one cause."""
 READERS = (Role.OPERATE, Role.APPROVE)
 
 
@@ -55,7 +58,7 @@ def raise_alarm(tx: Transaction, spec: UseCase, alarm: Alarm) -> Alarm:
                 last=alarm.at,
                 acts=known.acts or alarm.acts,
                 says=alarm.says if more else known.says,
-                detail=alarm.detail if more else known.detail,
+                detail=_kept_beside(known, alarm) if more else known.detail,
                 changed=alarm.at if more else known.changed,
             )
             tx.alarms.put(again)
@@ -67,6 +70,54 @@ def raise_alarm(tx: Transaction, spec: UseCase, alarm: Alarm) -> Alarm:
     _told(tx, spec, alarm, "raised", alarm.at)
     _recorded(tx, alarm, "alarm", actor="monitor")
     return alarm
+
+
+def raise_or_join(tx: Transaction, spec: UseCase, alarm: Alarm) -> Alarm:
+    """Raise an alarm, unless one of its kind was raised of the release within a day before: what moves together is one thing.
+
+    Such a one holds it under `also` from then on, and the ledger tells; people are told again only where it asks for more.
+    """
+    found = [
+        known
+        for known in tx.alarms.of(alarm.use_case, open_only=True)
+        if (known.kind, known.release) == (alarm.kind, alarm.release)
+    ]
+    if any(known.watch == alarm.watch for known in found):
+        return raise_alarm(tx, spec, alarm)
+    joined = next((known for known in found if alarm.at - known.at <= TOGETHER or alarm.watch in _watches(known)), None)
+    if joined is None:
+        return raise_alarm(tx, spec, alarm)
+    more = alarm.acts and not joined.acts
+    part = {"watch": alarm.watch, "what": alarm.what, "says": alarm.says, "since": alarm.since, **alarm.detail}
+    also = [one for one in joined.detail.get("also", ()) if one["watch"] != alarm.watch]
+    again = msgspec.structs.replace(
+        joined,
+        count=joined.count + 1,
+        last=alarm.at,
+        acts=joined.acts or alarm.acts,
+        detail={**joined.detail, "also": [*also, part]},
+        changed=alarm.at,
+    )
+    tx.alarms.put(again)
+    _recorded(tx, again, "alarm", actor="monitor")
+    if more:
+        _told(tx, spec, again, "worse", alarm.at)
+    return again
+
+
+def examples_of(alarm: Alarm) -> list[str]:
+    """Return the ids of the requests that an alarm names, those of what has joined it too."""
+    parts = (alarm.detail, *alarm.detail.get("also", ()))
+    return list(dict.fromkeys(str(one) for part in parts for one in part.get("examples", ())))
+
+
+def _kept_beside(known: Alarm, alarm: Alarm) -> dict[str, Any]:
+    also = {"also": known.detail["also"]} if "also" in known.detail else {}
+    return {**alarm.detail, **also}
+
+
+def _watches(alarm: Alarm) -> set[str]:
+    return {part["watch"] for part in alarm.detail.get("also", ())}
 
 
 def acted(tx: Transaction, spec: UseCase, alarm: Alarm, did: str, at: int) -> None:
@@ -132,9 +183,8 @@ def _handled(context: Context, actor: Actor, arguments: Handle, state: Any) -> d
             raise Refused(f"alarm {alarm.id[:12]} is resolved already")
         if alarm.state == state:
             raise Refused(f"alarm {alarm.id[:12]} is acknowledged already, by {alarm.actor}")
-        after = msgspec.structs.replace(
-            alarm, state=state, actor=actor.id, note=arguments.note or alarm.note, changed=now
-        )
+        note = words.apart(tx, arguments.note, alarm.use_case) or alarm.note
+        after = msgspec.structs.replace(alarm, state=state, actor=actor.id, note=note, changed=now)
         tx.alarms.put(after)
         stands = standing.standing(tx, alarm.use_case)
         _told(tx, stands.spec, after, state, now)

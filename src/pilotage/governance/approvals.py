@@ -16,7 +16,7 @@ from pilotage.decision.rules import Rules
 from pilotage.decision.verdict import Verdict
 from pilotage.decision.wording import variant_of
 from pilotage.errors import Conflict, Denied, NotFound, Refused
-from pilotage.governance import ledger, standing
+from pilotage.governance import ledger, standing, words
 from pilotage.governance.context import Text, moment
 from pilotage.governance.organisation import rules_of
 from pilotage.governance.people import same_hand
@@ -79,7 +79,7 @@ def approve(context: Context, actor: Actor, arguments: Approve) -> dict[str, Any
         bound = _grounds(tx, stands, stage, rules, now)
         if actor.who in approvers(status, stage, given, now=now, grounds=bound):
             raise Denied(f"{actor.who} has approved this already", hint="another person must say yes")
-        seq = 0
+        seq, reason = 0, words.apart(tx, arguments.reason, status.use_case)
         for release in status.candidates:
             approval = Approval(
                 id=new_id(context.clock),
@@ -90,7 +90,7 @@ def approve(context: Context, actor: Actor, arguments: Approve) -> dict[str, Any
                 actor=actor.id,
                 role=Role.APPROVE.value,
                 at=now,
-                reason=arguments.reason,
+                reason=reason,
                 person=actor.who,
                 makers=actor.makers,
                 evidence=bound.get(release, ""),
@@ -127,7 +127,7 @@ def withdraw(context: Context, actor: Actor, arguments: Withdraw) -> dict[str, A
                 f"{actor.who} has approved nothing of {arguments.use_case} that still counts",
                 hint=f"`pilotage ledger show --use-case {arguments.use_case}` lists approvals and withdrawals",
             )
-        seq = 0
+        seq, reason = 0, words.apart(tx, arguments.reason, arguments.use_case)
         for approval in mine:
             taken = msgspec.structs.replace(
                 approval,
@@ -136,7 +136,7 @@ def withdraw(context: Context, actor: Actor, arguments: Withdraw) -> dict[str, A
                 person=actor.who,
                 makers=actor.makers,
                 at=now,
-                reason=arguments.reason,
+                reason=reason,
                 expires=0,
                 withdraws=approval.id,
             )
@@ -159,7 +159,7 @@ def waive(context: Context, actor: Actor, arguments: Waive) -> dict[str, Any]:
                 f"{arguments.criterion} is no line of the gate that can be waived now",
                 hint=f"closed by: {lines or 'nothing'}; what is about harm to users, people's yes or rules never can",
             )
-        seq = 0
+        seq, reason = 0, words.apart(tx, arguments.reason, status.use_case)
         for release, evidence in found:
             approval = Approval(
                 id=new_id(context.clock),
@@ -170,7 +170,7 @@ def waive(context: Context, actor: Actor, arguments: Waive) -> dict[str, Any]:
                 actor=actor.id,
                 role=Role.APPROVE.value,
                 at=now,
-                reason=arguments.reason,
+                reason=reason,
                 person=actor.who,
                 makers=actor.makers,
                 evidence=evidence,

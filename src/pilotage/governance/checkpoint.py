@@ -9,7 +9,7 @@ entries, digest of the newest in base64 - an empty line, and a signature line
 
     — NAME BASE64(key id (4 bytes) || Ed25519 signature (64 bytes))
 
-with key id = the first 4 bytes of SHA-256(NAME || 0x0A || 0x01 || public key). The text ends with its line break. The
+with the key's id as `spec.verifier_key` has it. The text ends with its line break. The
 third line differs from a transparency log's in what it digests: the newest entry of a chain, not the root of a tree.
 """
 
@@ -17,23 +17,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pilotage.errors import Tampered, WrongCall
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pilotage.records import LedgerEntry
+from pilotage.spec.verifier_key import VerifierKey
 
 ORIGIN = "pilotage/ledger"
-_ED25519 = b"\x01"
 _DASH = "\N{EM DASH}"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _LONGEST = 64 << 10
@@ -47,38 +40,18 @@ class Checkpoint(msgspec.Struct, frozen=True):
     digest: str
     signer: str
 
-    def check(self, ledger: Iterable[LedgerEntry]) -> int:
-        """Return how many entries came since; raise Tampered where the ledger is not a continuation of this one."""
-        last, found = 0, ""
-        for entry in ledger:
-            last = entry.seq
-            if entry.seq == self.entries:
-                found = entry.digest
-        if last < self.entries:
-            gone = f"the ledger has {last} entries, and had {self.entries} when the checkpoint was signed"
-            raise Tampered(f"{gone}: its end was cut off, or an older copy was put back", hint=_COMPARE)
-        if self.entries and found != self.digest:
-            says = f"entry {self.entries} is not the one that the checkpoint names"
-            raise Tampered(f"{says}: the ledger was written anew", hint=_COMPARE)
-        return last - self.entries
-
-
-_COMPARE = "compare with a backup or an exported copy; what was decided since cannot be trusted"
-
 
 def sign(seed: bytes, name: str, entries: int, digest: str) -> str:
     """Return a signed checkpoint. `seed` is the key's 32 bytes, `name` its name (no spaces, no plus)."""
     key = Ed25519PrivateKey.from_private_bytes(seed)
     text = f"{ORIGIN}\n{entries}\n{base64.b64encode(bytes.fromhex(digest)).decode()}\n"
-    public = key.public_key().public_bytes_raw()
-    signature = base64.b64encode(_key_id(name, public) + key.sign(text.encode())).decode()
+    signature = base64.b64encode(verifier(seed, name).key_id + key.sign(text.encode())).decode()
     return f"{text}\n{_DASH} {name} {signature}\n"
 
 
-def verifier(seed: bytes, name: str) -> str:
-    """Return the public key as C2SP writes it: NAME+KEYID+BASE64(0x01 || public key). It is no secret."""
-    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
-    return f"{name}+{_key_id(name, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+def verifier(seed: bytes, name: str) -> VerifierKey:
+    """Return the public key of a seed."""
+    return VerifierKey(name, Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
 
 
 def read(note: str, trusted: str) -> Checkpoint:
@@ -86,7 +59,8 @@ def read(note: str, trusted: str) -> Checkpoint:
 
     Raise WrongCall where the note or the key is no such thing, Tampered where the signature is not this key's.
     """
-    name, public = _verifier_key(trusted)
+    key = _verifier_key(trusted)
+    name = key.name
     text, _, signatures = note.partition("\n\n")
     lines = text.split("\n")
     if (
@@ -100,39 +74,30 @@ def read(note: str, trusted: str) -> Checkpoint:
     digest = _base64(lines[2])
     if len(digest) != 32:
         raise WrongCall("the checkpoint's third line is no SHA-256 in base64", hint="use the file as it was written")
-    wanted = _key_id(name, public)
     for line in signatures.split("\n"):
         dash, _, rest = line.partition(" ")
         signer, _, encoded = rest.partition(" ")
         signature = _base64(encoded)
-        if dash != _DASH or signer != name or signature[:4] != wanted:
+        if dash != _DASH or signer != name or signature[:4] != key.key_id:
             continue
         try:
-            Ed25519PublicKey.from_public_bytes(public).verify(signature[4:], f"{text}\n".encode())
+            Ed25519PublicKey.from_public_bytes(key.public).verify(signature[4:], f"{text}\n".encode())
         except InvalidSignature:
             raise Tampered(
                 f"the checkpoint's signature is not {name}'s", hint="it was altered since it was signed"
             ) from None
         return Checkpoint(int(lines[1]), digest.hex(), name)
     raise Tampered(
-        f"no signature of {name} ({wanted.hex()}) is on the checkpoint", hint="it belongs to another workspace or key"
+        f"no signature of {name} ({key.key_id.hex()}) is on the checkpoint",
+        hint="it belongs to another workspace or key",
     )
 
 
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
-
-
-def _verifier_key(text: str) -> tuple[str, bytes]:
-    name, _, rest = text.strip().partition("+")
-    key_id, _, encoded = rest.partition("+")
-    key = _base64(encoded)
-    if not name or len(key) != 33 or key[:1] != _ED25519 or _key_id(name, key[1:]).hex() != key_id:
-        raise WrongCall(
-            "the verifier key is not of the form NAME+KEYID+KEY, or its key id does not fit",
-            hint="`pilotage ledger checkpoint --key` prints it",
-        )
-    return name, key[1:]
+def _verifier_key(text: str) -> VerifierKey:
+    try:
+        return VerifierKey.read(text)
+    except ValueError as fault:
+        raise WrongCall(str(fault), hint="`pilotage ledger checkpoint` prints it") from None
 
 
 def _base64(text: str) -> bytes:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from pilotage.access import Role
-from pilotage.errors import Denied, WrongCall
+from pilotage.errors import Denied, GateClosed, WrongCall
 from pilotage.governance import (
     alarms,
     analysis,
     approvals,
+    card,
     data,
     evidence,
     history,
@@ -26,7 +27,9 @@ from pilotage.governance import (
     registration,
     replay,
     report,
+    travel,
     watching,
+    words,
 )
 from pilotage.governance.context import Context, require
 from pilotage.governance.decisions import record_decision
@@ -73,17 +76,22 @@ COMMANDS: dict[str, Command] = {
     "rollback": Command(promotion.rollback, OPERATE, promotion.Because),
     "retire": Command(promotion.retire, OPERATE, promotion.Because),
     "report": Command(report.report, READ, report.Report),
+    "card": Command(card.card, READ, card.CardOf),
+    "card_issue": Command(card.card_issue, READ, card.CardOf),
     "watch_record": Command(watching.watch_record, OPERATE, watching.WatchRecord),
     "alarms": Command(alarms.alarms, READ, alarms.Alarms, Reach.OWN),
     "alarm_acknowledge": Command(alarms.acknowledge, OPERATE, alarms.Handle),
     "alarm_resolve": Command(alarms.resolve, OPERATE, alarms.Handle),
     "alarm_resend": Command(alarms.resend, OPERATE, alarms.Resend),
-    "alarm_examples": Command(data.alarm_examples, ADMIN, alarms.Handle),
+    "alarm_examples": Command(data.alarm_examples, ADMIN, data.Examples),
     "recheck_plan": Command(rechecks.recheck_plan, OPERATE, rechecks.RecheckPlan),
     "record_round": Command(rechecks.record_round, OPERATE, rechecks.RecordRound),
     "record_recheck": Command(rechecks.record_recheck, OPERATE, rechecks.RecordRecheck),
     "record_evidence": Command(evidence.record_evidence, OPERATE, evidence.RecordEvidence),
     "evidence": Command(evidence.evidence, READ, evidence.Evidence),
+    "evidence_key": Command(travel.evidence_key, READ, travel.EvidenceKey, Reach.WORKSPACE),
+    "evidence_export": Command(travel.evidence_export, OPERATE, travel.EvidenceExport),
+    "evidence_import": Command(travel.evidence_import, OPERATE, travel.EvidenceImport),
     "evaluation_plan": Command(evidence.evaluation_plan, OPERATE, evidence.EvaluationPlan),
     "route": Command(evidence.route, OPERATE, evidence.RouteOf),
     "blob": Command(evidence.blob, OPERATE, evidence.Blob, Reach.OWN),
@@ -92,6 +100,8 @@ COMMANDS: dict[str, Command] = {
     "ledger": Command(history.ledger, READ, history.Ledger, Reach.OWN),
     "ledger_verify": Command(history.ledger_verify, READ, history.LedgerVerify, Reach.WORKSPACE),
     "ledger_replay": Command(replay.ledger_replay, READ, replay.Replay, Reach.OWN),
+    "ledger_forget": Command(words.ledger_forget, ADMIN, words.LedgerForget, Reach.OWN),
+    "ledger_anchor": Command(history.ledger_anchor, READ, history.LedgerAnchor, Reach.WORKSPACE),
     "ledger_checkpoint": Command(history.ledger_checkpoint, READ, history.LedgerCheckpoint, Reach.WORKSPACE),
     "data_find": Command(data.data_find, ADMIN, data.Unit, Reach.OWN),
     "data_export": Command(data.data_export, ADMIN, data.Unit, Reach.OWN),
@@ -101,6 +111,14 @@ COMMANDS: dict[str, Command] = {
     "keys_rotate": Command(keys.keys_rotate, tuple(Role), keys.KeysRotate, Reach.OWN),
     "keys_revoke": Command(keys.keys_revoke, ADMIN, keys.KeysRevoke, Reach.WORKSPACE),
 }
+
+
+_VERBATIM = ("ledger",)
+"""Commands that say themselves whether people's words stand in what they return."""
+
+
+_DIGESTED = ("report", "card", "card_issue")
+"""Commands of whose facts there is a digest: these keep the references, and people's words come beside them."""
 
 
 def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +139,18 @@ def run(context: Context, actor: Actor, name: str, arguments: dict[str, Any]) ->
             require(actor, command.roles)
         case Reach.OWN:
             pass
-    return command.function(context, actor, given)
+    try:
+        result = command.function(context, actor, given)
+    except GateClosed as fault:
+        with context.store.read() as tx:
+            raise words.said(tx, fault, actor) from None
+    if name in _VERBATIM:
+        return result
+    with context.store.read() as tx:
+        if name in _DIGESTED:
+            return words.beside(tx, result, actor)
+        said: dict[str, Any] = words.spoken(tx, result, actor)
+    return said
 
 
 def _may_call(actor: Actor, command: Command) -> None:

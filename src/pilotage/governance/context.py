@@ -10,11 +10,12 @@ import msgspec
 from pilotage.errors import Denied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from pilotage.access import Actor, Role
     from pilotage.clock import Clock
+    from pilotage.governance.anchors import Place
     from pilotage.store.base import Holdings, Store, Transaction
 
 
@@ -30,13 +31,15 @@ def _nothing_set(_: str) -> str:
 class Context:
     """`environment` gives a variable's value, such as OPENAI_BASE_URL's, or an empty string.
 
-    `holdings` gives what is held of people beside the store, for as long as it is needed.
+    `holdings` gives what is held of people beside the store, for as long as it is needed; `anchors` are the places
+    beyond the workspace that its ledger is anchored in.
     """
 
     store: Store
     clock: Clock
     environment: Callable[[str], str] = _nothing_set
     holdings: Callable[[], AbstractContextManager[Holdings]] | None = None
+    anchors: Sequence[Place] = ()
 
 
 def moment(context: Context, tx: Transaction) -> int:

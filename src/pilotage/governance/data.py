@@ -10,9 +10,10 @@ import msgspec
 from pilotage import access
 from pilotage.access import Role
 from pilotage.errors import Denied, Refused, WrongCall
-from pilotage.governance import ledger, serving_row, standing
-from pilotage.governance.alarms import Handle, named
+from pilotage.governance import ledger, serving_row, standing, words
+from pilotage.governance.alarms import Handle, examples_of, named
 from pilotage.governance.context import Text, moment
+from pilotage.guardrails.personal_data import redact
 from pilotage.store.base import Erasure
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: Text = ""
 
 
+class Examples(Handle, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With `reveal` texts are given out as they are kept, and `note` says why; without, with personal data redacted."""
+
+    reveal: bool = False
+
+
 def data_find(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any]:
     """Say what is held of a unit, by use case and kind."""
     names = _use_cases(context, actor, arguments)
@@ -48,6 +55,7 @@ def data_find(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any]
 def data_export(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any]:
     """Give out all that is held of a unit, retained texts in the clear. The ledger says that it was done, not for whom."""
     names = _use_cases(context, actor, arguments)
+    _why(arguments.reason)
     # On record before anything is shown.
     _told(context, actor, "data_export", arguments, dict.fromkeys(names, 0))
     with _holdings(context) as holdings:
@@ -71,7 +79,7 @@ def data_erase(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any
                 keys = int(tx.unit_keys.destroy(name, unit))
                 tx.erasures.put(erasure := Erasure(name, unit, pseudonym, now))
                 _compile_again(tx, name)
-                detail = {"keys": keys, "reason": arguments.reason}
+                detail = {"keys": keys, "reason": words.apart(tx, arguments.reason, name)}
                 seq = ledger.append(tx, at=now, actor=actor.id, action="data_erase", use_case=name, detail=detail).seq
             counts = {"keys": keys, **holdings.erase(erasure)}
             if any(counts.values()):
@@ -79,18 +87,41 @@ def data_erase(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any
     return {"erased": erased, "ledger": seq}
 
 
-def alarm_examples(context: Context, actor: Actor, arguments: Handle) -> dict[str, Any]:
-    """Give out the texts of an alarm's examples, as far as they are kept. On record before anything is shown."""
+def alarm_examples(context: Context, actor: Actor, arguments: Examples) -> dict[str, Any]:
+    """Give out the texts of an alarm's examples, as far as they are kept. On record before anything is shown.
+
+    What redaction finds in them is hidden; who asks for all of it says why.
+    """
+    if arguments.reveal:
+        _why(arguments.note)
     with context.store.write() as tx:
         alarm = named(tx, arguments)
-        ids = [str(one) for one in alarm.detail.get("examples", ())]
-        detail = {"alarm": alarm.id, "rows": len(ids), "reason": arguments.note}
+        ids = examples_of(alarm)
+        revealed = {"revealed": True} if arguments.reveal else {}
+        detail = {
+            "alarm": alarm.id,
+            "rows": len(ids),
+            **revealed,
+            "reason": words.apart(tx, arguments.note, alarm.use_case),
+        }
         ledger.append(
             tx, at=moment(context, tx), actor=actor.id, action="alarm_examples", use_case=alarm.use_case, detail=detail
         )
     with _holdings(context) as holdings:
         found = holdings.texts(alarm.use_case, ids)
-    return {"id": alarm.id, "use_case": alarm.use_case, "examples": found}
+    shown = found if arguments.reveal else [hidden(one) for one in found]
+    return {"id": alarm.id, "use_case": alarm.use_case, "examples": shown}
+
+
+def hidden(example: dict[str, Any]) -> dict[str, Any]:
+    return {**example, **{side: redact(example[side])[0] for side in ("request", "reply") if side in example}}
+
+
+def _why(reason: str) -> None:
+    if not reason.strip():
+        raise WrongCall(
+            "people's texts in the clear are given out for a reason", hint="say why; the ledger keeps it apart"
+        )
 
 
 def _found(context: Context, holdings: Holdings, name: str, unit: str) -> dict[str, int]:
@@ -127,7 +158,7 @@ def _holdings(context: Context) -> AbstractContextManager[Holdings]:
 def _told(context: Context, actor: Actor, action: str, arguments: Unit, found: dict[str, int]) -> None:
     with context.store.write() as tx:
         for name, rows in found.items():
-            detail = {"rows": rows, "reason": arguments.reason}
+            detail = {"rows": rows, "reason": words.apart(tx, arguments.reason, name)}
             ledger.append(tx, at=moment(context, tx), actor=actor.id, action=action, use_case=name, detail=detail)
 
 

@@ -123,7 +123,8 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
         own = spec.evaluation
         candidate = _candidate(stands.status, arguments.variant)
         against = _variant(registered, arguments.against)
-        prompts = {name: _prompt(tx, name) for name in (candidate, against, stands.status.live) if name}
+        judge = registered.releases.get(own.judge or "", "")
+        prompts = {name: _prompt(tx, name) for name in (candidate, against, stands.status.live, judge) if name}
         return {
             "use_case": registered.name,
             "charter": stands.status.charter,
@@ -135,6 +136,8 @@ def evaluation_plan(context: Context, _: Actor, arguments: EvaluationPlan) -> di
             "cases": _files(registered, own.cases),
             "probes": _files(registered, own.probes),
             "templates": _files(registered, own.templates),
+            "judge": judge,
+            "labels": _files(registered, own.labels),
         }
 
 

@@ -124,6 +124,12 @@ def keys_rotate(context: Context, actor: Actor, arguments: KeysRotate) -> dict[s
             raise NotFound(f"there is no key {arguments.id!r}", hint="`pilotage keys list` shows ids")
         if not access.lives(old, now):
             raise Refused(f"key {old.id} ({old.name}) is good no more", hint="`pilotage keys create` makes a new one")
+        if old.successor:
+            # Else whoever finds an old secret within its overlap has a key of their own, for as long as they like.
+            says = f"key {old.id} ({old.name}) was rotated already"
+            raise Refused(
+                says, hint=f"rotate {old.successor}, which took its place; revoke it if somebody else did that"
+            )
         key_id, secret = access.new_secret()
         new = msgspec.structs.replace(
             old,
@@ -135,7 +141,7 @@ def keys_rotate(context: Context, actor: Actor, arguments: KeysRotate) -> dict[s
             makers=old.makers if own else tuple(dict.fromkeys((*old.makers, *_makers(actor, old.person)))),
         )
         until = now + arguments.overlap
-        old = msgspec.structs.replace(old, expires=min(old.expires or until, until))
+        old = msgspec.structs.replace(old, expires=min(old.expires or until, until), successor=new.id)
         tx.keys.put(old)
         tx.keys.put(new)
         vouched = {**shown(old), "row": ledger.fingerprint(old), "successor": new.id}

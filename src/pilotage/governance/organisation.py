@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pilotage.decision.policy import breaches, compile_rules, provider_of
 from pilotage.errors import FaultyFile
 from pilotage.spec.folder import FILE
-from pilotage.spec.organisation import Organisation
+from pilotage.spec.organisation import ITSELF, Organisation, host_of
 from pilotage.spec.organisation_file import POLICY
 from pilotage.spec.position import Positions
 from pilotage.spec.use_case import UseCase
@@ -39,6 +39,18 @@ def rules_of(tx: Transaction, registered: Registered, spec: UseCase) -> Rules:
         texts = located(broken, _positions(tx.blobs.get(registered.files[FILE]) or b""), rules_at(tx))
     quotas = _quotas(tx, organisation, spec, releases) if organisation is not None else {}
     return compile_rules(organisation, spec, broken=texts, quotas=quotas)
+
+
+def providers_asked(organisation: Organisation | None, releases: Iterable[Release]) -> list[dict[str, str]]:
+    """Return who serves these releases, by the organisation's names where it has any, and in which region ('here': no provider)."""
+    found: dict[str, str] = {}
+    for release in releases:
+        address = release.upstream
+        name = provider_of(organisation, address) if organisation is not None else ""
+        shown = name or address.provider or host_of(address.base_url) or address.kind
+        rule = organisation.providers.get(name) if organisation is not None else None
+        found[shown] = "here" if address.kind in ITSELF else rule.region if rule is not None else ""
+    return [{"provider": name, "region": region} for name, region in sorted(found.items())]
 
 
 def located(broken: Iterable[Breach], where: Positions, rules: Positions | None) -> list[str]:

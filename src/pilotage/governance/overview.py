@@ -9,6 +9,7 @@ import msgspec
 from pilotage.access import Role
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import budgets, standing
+from pilotage.governance.card import card_stands
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
@@ -66,6 +67,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "alarms": [msgspec.structs.asdict(alarm) for alarm in tx.alarms.of(status.use_case, open_only=True)],
         "money": money_of(tx, status.use_case),
         "watch": watch_of(tx, status, spec),
+        "card": card_stands(tx, stands, now),
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
         "version": status.version,
     }

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilotage.decision.policy import kept_at_most, provider_of
+from pilotage.decision.policy import kept_at_most
 from pilotage.decision.risk import untreated
 from pilotage.governance import standing
 from pilotage.governance.context import moment
-from pilotage.governance.organisation import organisation_of, rules_of
+from pilotage.governance.organisation import organisation_of, providers_asked, rules_of
 from pilotage.governance.overview import READERS
-from pilotage.spec.organisation import host_of
 from pilotage.spec.period import period
 from pilotage.status import MILLION
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.spec.metric import Goal
     from pilotage.spec.organisation import Organisation
-    from pilotage.spec.release import Release
     from pilotage.store.base import Transaction
 
 
@@ -99,7 +97,7 @@ def _listed(tx: Transaction, organisation: Organisation | None, stands: Standing
         "reasons": spec.assessment.reasons if spec.assessment else "",
         "unanswered": spec.assessment.unanswered if spec.assessment else None,
         "data": {"classes": list(spec.data.handled), "retention": kept, "retain_for": days},
-        "providers": _providers(organisation, releases),
+        "providers": providers_asked(organisation, releases),
         "risks": {
             "listed": len(spec.risks),
             "untreated": untreated(spec, rules),
@@ -121,14 +119,3 @@ def _goal(name: str, goal: Goal, readings: Mapping[str, Any]) -> dict[str, Any]:
     if reading is not None:
         shown = {"value": reading.value, "low": reading.low, "high": reading.high, "units": reading.units}
     return {"goal": name, "objective": goal.objective, "today": goal.today, "target": goal.target, "shown": shown}
-
-
-def _providers(organisation: Organisation | None, releases: list[Release]) -> list[dict[str, str]]:
-    found: dict[str, str] = {}
-    for release in releases:
-        address = release.upstream
-        name = provider_of(organisation, address) if organisation is not None else ""
-        shown = name or address.provider or host_of(address.base_url) or address.kind
-        rule = organisation.providers.get(name) if organisation is not None else None
-        found[shown] = rule.region if rule is not None else ""
-    return [{"provider": name, "region": region} for name, region in sorted(found.items())]

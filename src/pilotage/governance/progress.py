@@ -8,7 +8,8 @@ import msgspec
 
 from pilotage.decision.exposure import exposed_at
 from pilotage.decision.forecast import Expected, expected
-from pilotage.decision.statistics import readings
+from pilotage.decision.parity import Parity
+from pilotage.decision.statistics import by_group, readings
 from pilotage.decision.verdict import judged
 from pilotage.status import Reading
 
@@ -26,7 +27,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `readings` are by candidate and metric, `exposed` counts units by release ("" where there is no baseline), `moved` and
     `late` those that could not be counted. `expected` says by candidate and metric how many more units a proof takes, and
-    when they will have come, if things stay as they are. `splits` are the log e-values of the candidates' sample ratios.
+    when they will have come, if things stay as they are. `splits` are the log e-values of the candidates' sample ratios,
+    `parity` what is known by candidate, group of units and metric.
     """
 
     at: int
@@ -39,6 +41,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     late: int = 0
     expected: dict[str, dict[str, Expected]] = {}
     splits: dict[str, float] = {}
+    parity: dict[str, dict[str, dict[str, Parity]]] = {}
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data with every field there, whatever its value."""
@@ -46,10 +49,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             **msgspec.structs.asdict(self),
             "readings": plain(self.readings),
             "expected": msgspec.to_builtins(self.expected),
+            "parity": {release: plain(groups) for release, groups in self.parity.items()},
         }
 
 
-def plain(readings: Mapping[str, Mapping[str, Reading]]) -> dict[str, dict[str, dict[str, Any]]]:
+def plain(readings: Mapping[str, Mapping[str, Reading | Parity]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return readings by candidate and metric as plain data, every field there."""
     return {
         release: {name: msgspec.structs.asdict(reading) for name, reading in metrics.items()}
@@ -69,6 +73,7 @@ def standing_of(spec: UseCase, rollout: RolloutStatus, statistics: Statistics, d
         reason=decision.reason,
         readings=readings(statistics, spec, rollout),
         exposed=exposed(statistics, rollout),
+        parity=by_group(statistics, spec, rollout),
         moved=statistics.moved,
         late=statistics.late,
         expected={

@@ -11,7 +11,7 @@ from pilotage.decision import moves
 from pilotage.decision.gate import gate, next_stage
 from pilotage.decision.transition import follow
 from pilotage.errors import GateClosed, Refused
-from pilotage.governance import standing
+from pilotage.governance import standing, words
 from pilotage.governance.context import Text, moment
 from pilotage.governance.organisation import rules_of
 from pilotage.governance.progress import progress
@@ -52,6 +52,7 @@ def gate_of(tx: Transaction, stands: Standing, now: int) -> Gate | None:
         approvals=[given for given in tx.approvals.of(status.use_case) if given.release in status.candidates],
         now=now,
         readings=shown.readings if shown else None,
+        parity=shown.parity if shown else None,
         rules=rules_of(tx, stands.registered, stands.spec),
     )
 
@@ -84,7 +85,10 @@ def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any
             hint = " ".join(dict.fromkeys(criterion.opens_with for criterion in door.closed_by))
             raise GateClosed(door.says, gate=door.as_json(), hint=hint)
         if door.stage is Stage.PRODUCTION:
-            reason = arguments.reason or "every criterion of the gate into production is met"
+            reason = (
+                words.apart(tx, arguments.reason, status.use_case)
+                or "every criterion of the gate into production is met"
+            )
             chosen = {"release": door.release}
             decision = Decision(action=Action.PROMOTE, reason=reason, at=now, actor=actor.id, detail=chosen)
             after = follow(status, decision)
@@ -96,7 +100,7 @@ def promote(context: Context, actor: Actor, arguments: Promote) -> dict[str, Any
             "release": door.release or status.candidate,
             "rivals": list(status.rivals),
             "charter": status.charter,
-            "reason": arguments.reason,
+            "reason": words.apart(tx, arguments.reason, status.use_case),
             "gate": door.as_json(),
         }
         if after.rollout is not None and after.stage is Stage.CANARY:
@@ -125,7 +129,7 @@ def rollback(context: Context, actor: Actor, arguments: Because) -> dict[str, An
         status = standing.standing(tx, arguments.use_case, serving=True).status
         if moves.rolling_out(status):
             return _follow(context, tx, actor, arguments, Action.ROLL_BACK)
-        reason = arguments.reason or f"roll back by {actor.id}"
+        reason = words.apart(tx, arguments.reason, status.use_case) or f"roll back by {actor.id}"
         after = moves.live_rolled_back(status, reason=reason, actor=actor.id, now=now)
         detail = {"release": status.live, "live": after.live, "reason": reason}
         entry = standing.write(tx, after, at=now, actor=actor.id, action=Action.ROLL_BACK.value, detail=detail)
@@ -137,7 +141,7 @@ def retire(context: Context, actor: Actor, arguments: Because) -> dict[str, Any]
     with context.store.write() as tx:
         now = moment(context, tx)
         status = standing.standing(tx, arguments.use_case).status
-        reason = arguments.reason or f"retire by {actor.id}"
+        reason = words.apart(tx, arguments.reason, status.use_case) or f"retire by {actor.id}"
         after = moves.retired(status, reason=reason, now=now)
         detail = {
             "release": status.live,
@@ -152,7 +156,7 @@ def _follow(context: Context, tx: Transaction, actor: Actor, arguments: Because,
     """Do by hand what the controller could decide."""
     now = moment(context, tx)
     status = standing.standing(tx, arguments.use_case, serving=True).status
-    reason = arguments.reason or f"{action.value.replace('_', ' ')} by {actor.id}"
+    reason = words.apart(tx, arguments.reason, status.use_case) or f"{action.value.replace('_', ' ')} by {actor.id}"
     shown = progress(tx, status.rollout) if action is Action.RESUME and status.rollout is not None else None
     splits = {"splits": shown.splits} if shown else {}
     after = follow(status, Decision(action=action, reason=reason, at=now, actor=actor.id, detail=splits))

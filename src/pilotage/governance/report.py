@@ -14,11 +14,16 @@ from pilotage.decision.verdict import Verdict
 from pilotage.decision.wording import amount_text, currency_of, evidence_text, is_rate, variant_of
 from pilotage.errors import NotFound, Refused
 from pilotage.governance import standing
+from pilotage.governance.agreed import agreed
 from pilotage.governance.context import Text
 from pilotage.governance.costs import variant_costs
 from pilotage.governance.ledger import canonical
 from pilotage.governance.organisation import rules_of
-from pilotage.planning.outlook import outlook
+from pilotage.governance.outcomes import outcomes
+from pilotage.planning.proof import proofs
+from pilotage.planning.ramp import stops
+from pilotage.planning.whole import whole
+from pilotage.planning.worth import worths
 from pilotage.report.vega import intervals
 from pilotage.status import ROAD, Stage
 
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from pilotage.records import Evidence
     from pilotage.spec.metric import Metric
     from pilotage.spec.use_case import UseCase
+    from pilotage.status import UseCaseStatus
+    from pilotage.store.base import Transaction
 
 WORST = 10
 DAY = 86_400_000_000
@@ -71,14 +78,34 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
     """Return the report as plain data; `digest` is SHA-256 over the canonical JSON of everything else."""
-    now = context.clock.now()
     with context.store.read() as tx:
-        stands = standing.standing(tx, arguments.use_case)
-        rules = rules_of(tx, stands.registered, stands.spec)
-        release = _subject(stands, arguments.variant)
-        evidence = tx.evidence.of(arguments.use_case)
-        approvals = [given for given in tx.approvals.of(arguments.use_case) if given.release == release]
-        seq, digest = tx.ledger.head()
+        return gathered(tx, standing.standing(tx, arguments.use_case), arguments.variant, context.clock.now())
+
+
+def digested(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts with the SHA-256 over their canonical JSON."""
+    return {**facts, "digest": hashlib.sha256(canonical(msgspec.to_builtins(facts))).hexdigest()}
+
+
+def verdicts(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str, str]:
+    """Return by measure what is known: its verdict, or that it was measured where nothing judges it.
+
+    It is asked for with every status, so it looks at nothing else (the dates of a report take seconds to compute).
+    """
+    rules = rules_of(tx, stands.registered, stands.spec)
+    answers = _Answers(stands, subject(stands, variant), tx.evidence.of(stands.spec.name), rules, now)
+    return answers.verdicts()
+
+
+def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until: int = 0) -> dict[str, Any]:
+    """Return what is known of one release at one moment; with `until`, as if that were the ledger's newest entry."""
+    rules = rules_of(tx, stands.registered, stands.spec)
+    release = subject(stands, variant)
+    evidence = tx.evidence.of(stands.spec.name)
+    approvals = [given for given in tx.approvals.of(stands.spec.name) if given.release == release]
+    seq, digest = tx.ledger.head()
+    if 0 < until < seq:
+        seq, digest = until, next(iter(tx.ledger.read(after=until - 1))).digest
     spec, status = stands.spec, stands.status
     answers = _Answers(stands, release, evidence, rules, now)
     way: list[dict[str, Any]] = []
@@ -96,7 +123,7 @@ def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
         "release": release,
         "baseline": status.live if status.live != release else status.previous,
         "live": status.live,
-        "stage": str(status.stage) if release in status.candidates else "production" if release else "concept",
+        "stage": stage_of(status, release),
         "owner": spec.owner,
         "objective": spec.objective,
         "tier": spec.tier,
@@ -113,16 +140,18 @@ def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
         "path": _path(spec, way, now),
         "worst": answers.worst(),
         "costs": variant_costs(stands, evidence, rules, now - lasts(spec, rules)),
-        "worth": [worth.says for worth in outlook(spec).worth],
-        "approvals": [msgspec.structs.asdict(given) for given in approvals],
+        "worth": [worth.says for worth in worths(spec)],
+        "approvals": agreed(stands, rules, approvals, evidence, now),
+        "outcomes": outcomes(tx, stands, release),
         "ledger": {"entries": seq, "digest": digest},
     }
     facts["pictures"] = {one["name"]: drawn for one in facts["questions"] if (drawn := _specification(one))}
     facts["questions"] = [one for one in facts["questions"] if one["name"] != OTHER.name or one["lines"]]
-    return {**facts, "digest": hashlib.sha256(canonical(msgspec.to_builtins(facts))).hexdigest()}
+    return digested(facts)
 
 
-def _subject(stands: Standing, variant: str) -> str:
+def subject(stands: Standing, variant: str) -> str:
+    """Return the release that a report is about: the first on its way, or what serves, of this variant where it is named."""
     status = stands.status
     known = [release for release in (*status.candidates, status.live) if release]
     for release in known:
@@ -133,11 +162,19 @@ def _subject(stands: Standing, variant: str) -> str:
     raise NotFound(f"{variant} is neither on its way nor live", hint=f"there are: {', '.join(map(variant_of, known))}")
 
 
+def stage_of(status: UseCaseStatus, release: str) -> str:
+    """Return how far a release that is on its way or live has come."""
+    return str(status.stage if release in status.candidates else Stage.PRODUCTION)
+
+
 class _Answers:
     """The newest evidence of a release that counts, by measure, and what each stage demands of it."""
 
     def __init__(self, stands: Standing, release: str, evidence: Sequence[Evidence], rules: Rules, now: int) -> None:
         spec, status = stands.spec, stands.status
+        if release == status.live:
+            # What it was compared with on its way is what served before it.
+            status = msgspec.structs.replace(status, live=status.previous)
         since = now - lasts(spec, rules)
         wanted = {stage: measured_criteria(spec, status, stage, rules) for stage in ROAD}
         measures = sorted(
@@ -151,6 +188,11 @@ class _Answers:
             for name, criterion in criteria.items():
                 line = measured_line(spec, stage, name, criterion, self._newest[name], variant="")
                 self._verdicts[name].append((stage, line))
+
+    def verdicts(self) -> dict[str, str]:
+        return {
+            name: self._worst(name) or ("" if fact is None else "measured") for name, (fact, _) in self._newest.items()
+        }
 
     def of(self, question: Question) -> dict[str, Any]:
         """Return a question with its lines. It is answered no better than by the worst verdict; by none, it is open."""
@@ -208,6 +250,7 @@ class _Answers:
                     "at",
                     "actor",
                     "baseline",
+                    "origin",
                 )
             }
         return found
@@ -264,7 +307,7 @@ def _goal(name: str, metric: Metric, spec: UseCase) -> dict[str, Any]:
 
 def _path(spec: UseCase, way: Sequence[dict[str, Any]], now: int) -> list[dict[str, Any]]:
     """Return what lies ahead with the days on which it may come at the soonest, as the planner sees it."""
-    plan = outlook(spec)
+    ramp = stops(spec)
     found: list[dict[str, Any]] = []
     at: int | None = now
     for door in way:
@@ -278,12 +321,13 @@ def _path(spec: UseCase, way: Sequence[dict[str, Any]], now: int) -> list[dict[s
         found.append(step)
         if door["stage"] != Stage.CANARY:
             continue
-        for stop in plan.ramp:
+        for stop in ramp:
             found.append(
                 {"what": f"{stop.share * 100:g} % of {spec.unit}s", "why": stop.why, "days": stop.days, "at": at}
             )
             at = at + round(stop.days * DAY) if stop.days is not None and at is not None else None
-        likely = plan.whole.likely if plan.whole else None
+        plan = whole(spec, proofs(spec))
+        likely = plan.likely if plan else None
         if likely is not None and likely.days is not None:
             found.append({"what": "all is shown, 80 % sure", "days": likely.days, "at": now + round(likely.days * DAY)})
     return found

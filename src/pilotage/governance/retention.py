@@ -1,4 +1,4 @@
-"""How long texts are kept."""
+"""How long texts are kept, and the keys that they can be read with."""
 
 from __future__ import annotations
 
@@ -16,17 +16,29 @@ if TYPE_CHECKING:
     from pilotage.store.base import Texts, Transaction
 
 DEFAULT = Data().retain_for
+_NOTHING = -1
+"""Days that texts are kept which may not be kept at all: those of today go too."""
+_USED_WITHIN = 3
+"""Days after which a key has no text: one to the end of the day of its last use, one that the last use is noted late, and one more."""
 NAMED = DAY
 """How long an erased unit's digest is remembered, for what was appended before may be sealed after it."""
 
 
 def expire_texts(context: Context, texts: Texts) -> int:
-    """Remove the texts of days that ended longer ago than each use case keeps them; return how many files that was."""
+    """Remove the texts of days that ended longer ago than each use case keeps them; return how many files that was.
+
+    Then destroy the keys of units of whom no text is left: without them, what a copy of the disk still holds says nothing.
+    """
     names = texts.use_cases()
     with context.store.read() as tx:
-        days = {name: _retain_for(tx, name) for name in names}
+        known = {*names, *tx.unit_keys.use_cases()}
+        days = {name: _retain_for(tx, name) for name in known}
     now = context.clock.now()
-    return sum(texts.expire(name, now - days[name] * DAY) for name in names)
+    gone = sum(texts.expire(name, now - days[name] * DAY) for name in names)
+    with context.store.write() as tx:
+        for name in known:
+            tx.unit_keys.expire(name, now - (max(days[name], 0) + _USED_WITHIN) * DAY)
+    return gone
 
 
 def expire(context: Context, texts: Texts) -> int:
@@ -47,5 +59,6 @@ def _retain_for(tx: Transaction, name: str) -> int:
     if registered is None or status is None:
         return DEFAULT
     data = spec_of(registered).data
-    own = min(data.retain_for, kept_at_most(organisation_of(tx), data)[1])
+    kept, days = kept_at_most(organisation_of(tx), data)
+    own = min(data.retain_for, days) if kept != "none" else _NOTHING
     return min(own, DEFAULT) if status.retired else own

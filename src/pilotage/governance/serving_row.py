@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pilotage.decision.policy import barred, kept_at_most
+from pilotage.decision.policy import barred, kept_at_most, may_cache
 from pilotage.decision.verdict import guardrails
 from pilotage.decision.watch import held_back
 from pilotage.errors import NotFound
@@ -41,7 +41,8 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         if release is None:
             raise NotFound(f"release {reference} is listed but not stored")
         releases[reference] = release
-    kept, days = kept_at_most(organisation_of(tx), spec.data)
+    organisation = organisation_of(tx)
+    kept, days = kept_at_most(organisation, spec.data)
     route = Route(
         use_case=registered.name,
         unit=spec.unit,
@@ -58,6 +59,8 @@ def compile_route(tx: Transaction, status: UseCaseStatus, registered: Registered
         barred=_barred(tx, spec, releases),
         retention=kept,
         retain_for=days,
+        segments=dict(spec.fairness.segments),
+        caches=may_cache(organisation, spec.data),
         forgotten=tx.erasures.count(registered.name),
         currency=spec.budget.currency if spec.budget else "EUR",
         prices=_public_prices(releases, spec),

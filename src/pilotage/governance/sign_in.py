@@ -23,7 +23,8 @@ from pilotage.governance.people import SIGNED_IN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pilotage.spec.organisation import Organisation, SignIn
+    from pilotage.spec.organisation import Organisation
+    from pilotage.spec.trust import SignIn
 
 LONGEST = 16 << 10
 LEEWAY = 60

@@ -9,17 +9,21 @@ import msgspec
 from pydantic import ValidationError
 
 from pilotage.errors import NotFound, Tampered
-from pilotage.governance import batches, serving_row
+from pilotage.governance import anchors, batches, serving_row
 from pilotage.governance.alarms import vouched
 from pilotage.governance.decisions import MADE_ON
 from pilotage.governance.keys import shown
 from pilotage.governance.ledger import GENESIS, chain_faults, fingerprint
 from pilotage.governance.standing import spec_of
+from pilotage.governance.words import referred
 from pilotage.spec.route import Route
+from pilotage.store.base import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
+    from pilotage.governance.anchors import Anchor
     from pilotage.records import Approval, Evidence, LedgerEntry
     from pilotage.store.base import Transaction
 
@@ -27,27 +31,31 @@ _SHOWN = 10
 _ALL = (1 << 63) - 1
 
 
-def verify(tx: Transaction) -> tuple[int, str]:
+def verify(tx: Transaction, kept: Collection[Anchor] = ()) -> tuple[int, str]:
     """Return (entries, digest of the newest); raise Tampered that names every fault by its entry or its row.
 
     The chain vouches for the entries, and the entries for the rows: evidence, approvals, keys, releases, registered
     files and statuses. So an altered row is found, and so are entries cut off the end, for their rows are still there.
     Files are hashed again, and what the workers serve is compiled again from all of these. A decision's entry names the
-    newest batch that it was made on, which vouches for all batches of its rollout before it.
+    newest batch that it was made on, which vouches for all batches of its rollout before it. With anchors that were kept
+    elsewhere, the ledger must go on from each of them as well.
     """
-    told = Told()
+    told = Told({anchor.entries for anchor in kept})
     faults: list[str] = []
     try:
         faults += chain_faults(told.by(tx.ledger.read()))
         faults += _row_faults(tx, told)
     except msgspec.MsgspecError as fault:
         faults.append(f"a row after entry {told.last[0]} was altered: it cannot be read ({fault})")
+    except Tampered as fault:
+        faults.append(fault.message)
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise Tampered(
             f"the ledger does not verify: {'; '.join(faults[:_SHOWN])}{more}",
             hint="compare with a backup or an exported copy; decisions after the first fault cannot be trusted",
         )
+    anchors.check(kept, told.digests, told.last[0])
     return told.last
 
 
@@ -62,7 +70,9 @@ class Words(NamedTuple):
 class Told:
     """What the entries say, the newest of each row."""
 
-    def __init__(self) -> None:
+    def __init__(self, anchored: AbstractSet[int] = frozenset()) -> None:
+        self.anchored = anchored
+        self.digests: dict[int, str] = {}
         self.last = (0, GENESIS)
         self.evidence: dict[str, Words] = {}
         self.approvals: dict[str, Words] = {}
@@ -72,6 +82,8 @@ class Told:
         self.releases: dict[str, Words] = {}
         self.registered: dict[str, Words] = {}
         self.statuses: dict[str, Words] = {}
+        self.words: dict[str, int] = {}
+        self.erased: set[str] = set()
         self.batches: dict[str, dict[int, str]] = {}
         self.judged_by: dict[str, int] = {}
 
@@ -80,29 +92,35 @@ class Told:
         for entry in entries:
             if isinstance(entry.detail, dict):
                 self._remember(entry)
+            if entry.seq in self.anchored:
+                self.digests[entry.seq] = entry.digest
             self.last = entry.seq, entry.digest
             yield entry
 
     def _remember(self, entry: LedgerEntry) -> None:
         detail = entry.detail
-        words = Words(entry.seq, entry.use_case, detail)
+        told = Words(entry.seq, entry.use_case, detail)
         match entry.action:
             case "evidence":
-                self.evidence[str(detail.get("id", ""))] = words
+                self.evidence[str(detail.get("id", ""))] = told
             case "policy":
-                self.policy = words
+                self.policy = told
             case "approve" | "waive" | "withdraw":
-                self.approvals[str(detail.get("id", ""))] = words
+                self.approvals[str(detail.get("id", ""))] = told
             case "alarm" | "alarm_act" | "alarm_acknowledged" | "alarm_resolved":
-                self.alarms[str(detail.get("id", ""))] = words
+                self.alarms[str(detail.get("id", ""))] = told
             case "key_create" | "key_rotate" | "key_revoke":
-                self.keys[str(detail.get("id", ""))] = words
+                self.keys[str(detail.get("id", ""))] = told
             case "register" | "release" | "charter":
-                self.registered[entry.use_case] = words
+                self.registered[entry.use_case] = told
                 releases = detail.get("releases")
                 for known in map(str, releases.values() if isinstance(releases, dict) else ()):
                     # Whoever registers a content first is its author for good.
                     self.releases.setdefault(known, Words(entry.seq, entry.use_case, {"author": entry.actor}))
+            case "words_erased":
+                self.erased.update(map(str, detail.get("words", ())))
+        for reference in referred(detail):
+            self.words.setdefault(reference, entry.seq)
         if "status" in detail:
             self.statuses[entry.use_case] = Words(entry.seq, entry.use_case, {"status": detail["status"]})
         if "rollout" in detail:
@@ -131,6 +149,7 @@ def _row_faults(tx: Transaction, told: Told) -> Iterator[str]:
     yield from _compared("approval", told.approvals, approvals)
     yield from _alarm_faults(tx, told.alarms)
     yield from _key_faults(tx, told.keys)
+    yield from _words_faults(tx, told)
     yield from _policy_faults(tx, told.policy)
     yield from _release_faults(tx, told.releases, names)
     yield from _file_faults(tx, names, told.judged_by)
@@ -194,6 +213,21 @@ def _key_faults(tx: Transaction, told: Mapping[str, Words]) -> Iterator[str]:
     for known, words in told.items():
         if tx.keys.get(known) is None:
             yield f"key {known}, which entry {words.seq} tells of, is gone"
+
+
+def _words_faults(tx: Transaction, told: Told) -> Iterator[str]:
+    kept: set[str] = set()
+    for row in tx.words.all():
+        kept.add(row.reference)
+        if row.reference != WORDS + hashlib.sha256(row.salt + row.text.encode()).hexdigest():
+            yield f"the words that entry {told.words.get(row.reference, 0)} refers to were altered"
+        elif row.reference not in told.words:
+            yield f"no entry tells of the words {row.reference[: len(WORDS) + 12]}"
+    for reference, seq in told.words.items():
+        if reference not in kept and reference not in told.erased:
+            yield f"the words that entry {seq} refers to are gone, and no entry says that they were erased"
+    for reference in kept & told.erased:
+        yield f"the words that entry {told.words.get(reference, 0)} refers to were erased, and are there"
 
 
 def _policy_faults(tx: Transaction, told: Words | None) -> Iterator[str]:

@@ -35,9 +35,16 @@ class Filters:
         texts = [TextFilter(rule, finder) for rule in rules for finder in _finders(rule, prompt)]
         self.into = [one for one in texts if "in" in one.rule.sides]
         self.out = [one for one in texts if "out" in one.rule.sides]
+        self.glance_in, self.glance_out = _glance(self.into), _glance(self.out)
         self.tools_in = [rule for rule in rules if rule.kind == "tools" and "in" in rule.sides]
         self.tools_out = [rule for rule in rules if rule.kind == "tools" and "out" in rule.sides]
         self.topics = [rule for rule in rules if rule.kind == "topics"]
+
+
+def _glance(filters: Sequence[TextFilter]) -> tuple[PersonalData, ...] | None:
+    """Return who can tell at one glance that nothing is to be found, None where some filter of this side must look closer."""
+    found = tuple(one.finder for one in filters if isinstance(one.finder, PersonalData))
+    return found if len(found) == len(filters) else None
 
 
 class _Broken:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND
+from pilotage.guardrails.folded import Folded
 from pilotage.guardrails.look import Blocked, Late, Timer
 from pilotage.guardrails.placeholders import Placeholders
 from pilotage.guardrails.tools import fault
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Replace = Callable[[Find, str], str]
 
 _PATIENCE = 60.0
+_GLANCE_MOST = 64 << 10
+"""Signs that are looked at without a deadline: they take a quarter of a millisecond."""
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +34,15 @@ class Hits:
     """What was found, counted. Never the text."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str, str, str]] = Counter()
+        self._counts: dict[tuple[str, str, str, str], int] = {}
 
     def add(self, rule: FilterRule, side: str, kind: str, *, action: str = "") -> None:
-        self._counts[rule.name, side, action or rule.action, kind] += 1
+        what = rule.name, side, action or rule.action, kind
+        self._counts[what] = self._counts.get(what, 0) + 1
 
     def records(self) -> tuple[GuardrailHit, ...]:
+        if not self._counts:
+            return ()
         return tuple(
             GuardrailHit(guardrail=name, side=side, action=action, kind=kind, count=count)
             for (name, side, action, kind), count in self._counts.items()
@@ -66,6 +71,25 @@ class Passage:
     @property
     def looks_out(self) -> bool:
         return bool(self._filters.out or self._filters.tools_out or self._placeholders)
+
+    def clear(self, texts: Sequence[str], side: str) -> bool:
+        """Return whether it is certain, at one glance, that these whole texts of a request (`in`) or an answer pass as they are."""
+        filters = self._filters
+        if side == "in":
+            glance = None if filters.tools_in or filters.topics else filters.glance_in
+        else:
+            glance = None if self._placeholders else filters.glance_out
+        if glance is None:
+            return False
+        # What is found in a text is found in them all as well: none of the sets looks at where a text begins or ends.
+        text = texts[0] if len(texts) == 1 else "\n".join(texts)
+        if len(text) > _GLANCE_MOST:
+            return False
+        data = text.encode() if text.isascii() else Folded(text).data
+        for finder in glance:  # noqa: SIM110 - a generator for each text of each request
+            if not finder.nothing(data):
+                return False
+        return True
 
     def reserve(self, texts: list[str]) -> None:
         self._placeholders.reserve(texts)

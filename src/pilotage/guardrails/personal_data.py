@@ -180,6 +180,10 @@ class PersonalData:
         parts = [_OPEN[kind] for kind in self.kinds if kind in _OPEN]
         self._open = re2.compile(rf"(?:{'|'.join(parts)})\z".encode()) if parts else None
 
+    def nothing(self, data: bytes) -> bool:
+        """Return whether a whole folded text certainly holds nothing of these kinds."""
+        return not self._gate.Match(data)
+
     def look(self, sight: Sight) -> tuple[list[Find], int]:
         data = sight.data
         hits = self._gate.Match(data)

@@ -51,10 +51,10 @@ class Seen(NamedTuple):
 
 
 class AskedReader:
-    """Reads sealed events and texts; blocks."""
+    """Reads sealed events and texts; blocks. How long requests took is left out unless `timed`."""
 
-    def __init__(self, store: Store, events: Events, texts: Texts) -> None:
-        self._store, self._events, self._texts = store, events, texts
+    def __init__(self, store: Store, events: Events, texts: Texts, *, timed: bool = True) -> None:
+        self._store, self._events, self._texts, self._timed = store, events, texts, timed
 
     def between(
         self, spec: UseCase, release: str, after: int, until: int, *, most: int = AT_ONCE, texts: int = TEXTS_AT_ONCE
@@ -70,7 +70,8 @@ class AskedReader:
         asked = []
         for row in rows:
             hits = [msgspec.structs.asdict(hit) for hit in _hits.decode(row["hits"] or "[]")]
-            asked.append(read(row["id"], of_figures(row, hits), kept.get(row["id"]), row["finish_reason"], seed))
+            figures = of_figures(row, hits, timed=self._timed)
+            asked.append(read(row["id"], figures, kept.get(row["id"]), row["finish_reason"], seed))
         return Seen(tuple(asked), tuple(sorted({row["model"] for row in rows if row["model"]})))
 
     def seed(self, use_case: str) -> int:

@@ -19,7 +19,7 @@ from pilotage.clock import DAY, new_id
 from pilotage.decision import drift
 from pilotage.decision.drift import Drift, Reference, slice_text
 from pilotage.decision.watch import after
-from pilotage.governance.alarms import raise_alarm
+from pilotage.governance.alarms import raise_alarm, raise_or_join
 from pilotage.monitor.shown import streams_of
 from pilotage.records import Alarm
 from pilotage.status import MILLION
@@ -71,6 +71,7 @@ class Drifts:
         self._sealed_until = sealed_until
         self._horizon: int | None = None
         self._references: dict[str, Reference] = {}
+        self._tried: dict[str, int] = {}
 
     def turn(self) -> None:
         """Look at every live release whose clock has ticked."""
@@ -82,6 +83,7 @@ class Drifts:
             live = self._watches.read(tx)
         names = {identity_of(one) for one in live.values()}
         self._references = {name: known for name, known in self._references.items() if name in names}
+        self._tried = {name: tick for name, tick in self._tried.items() if name in names}
         for one in live.values():
             if one.spec.watch.drift != "off" and self._mandate.held:
                 self.look(one, until)
@@ -109,15 +111,21 @@ class Drifts:
         with self._context.store.write() as tx:
             self._mandate.check(tx)
             tx.batches.keep(name, watching.seq, _encode(_Kept(drift=state)), _shown(setting, state))
-            alarms = [self._alarm(one, crossing, examples) for crossing in crossings]
+            # What has moved most gives the alarm its name.
+            for crossing in sorted(crossings, key=lambda found: -found.times):
+                alarm = self._alarm(one, crossing, examples)
+                raise_or_join(tx, one.spec, alarm)
+                log.warning("%s: %s %s", one.spec.name, alarm.what, alarm.says)
             if fresh:
-                alarms.append(self._other_model(one, now.models, fresh, until))
-            for alarm in alarms:
-                told = raise_alarm(tx, one.spec, alarm)
+                told = raise_alarm(tx, one.spec, self._other_model(one, now.models, fresh, until))
                 log.warning("%s: %s %s", one.spec.name, told.what, told.says)
 
     def _learn(self, one: Live, name: str, until: int) -> None:
         """Learn what is usual, once there is a whole day of it and enough."""
+        tick = until // one.setting.watch.tick
+        if self._tried.get(name) == tick:
+            return
+        self._tried[name] = tick
         begins = max(one.status.live_since, until - LEARNS_WITHIN)
         if until - begins < DAY:
             return

@@ -7,6 +7,7 @@ for it. A budget that will be passed, as sure as the forecast is, is an alarm.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 BACK = 28
 """Whole days that a forecast is made from."""
 SHOWN = 60
+PAUSE_SECONDS = 10.0
+"""Real seconds between two turns, for hours pass quickly in a time-lapse."""
 _ACTOR = "monitor"
 _DAYS = """
     SELECT f."at" // $4 AS day, count(*) AS requests, CAST(sum(f.cost) AS BIGINT) AS cost,
@@ -50,12 +53,16 @@ log = logging.getLogger(__name__)
 class Money:
     """Works under `mandate` alone."""
 
-    def __init__(self, context: Context, events: Events, mandate: Mandate) -> None:
-        self._context, self._events, self._mandate = context, events, mandate
+    def __init__(self, context: Context, events: Events, mandate: Mandate, *, pause: float = PAUSE_SECONDS) -> None:
+        self._context, self._events, self._mandate, self._pause = context, events, mandate, pause
+        self._next = 0.0
         self._looked: dict[str, int] = {}
 
     def turn(self) -> None:
         """Look at every use case that was not looked at in this hour."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._pause
         now = self._context.clock.now()
         with self._context.store.read() as tx:
             names = [name for name in tx.use_cases.names() if self._looked.get(name) != now // HOUR]

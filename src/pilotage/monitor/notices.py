@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from pilotage.clock import HOUR, SECOND
-from pilotage.governance import standing
+from pilotage.governance import standing, words
 from pilotage.status import MILLION
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TRIES = 12
 """With pauses that double from 5 seconds up to an hour, the last one is about five hours after the first."""
 _FIRST_PAUSE = 5 * SECOND
-AT_ONCE = 20
+AT_ONCE = 200
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,16 @@ class Notices:
         self._context, self._mandate, self._post = context, mandate, post
 
     def turn(self) -> None:
-        """Try everything that is due, the longest due first."""
+        """Try everything that is due, the longest due first; of a receiver that takes one message not, the others wait for a turn."""
         with self._context.store.read() as tx:
             due = tx.notices.due(self._context.clock.now(), most=AT_ONCE)
+        refuses: set[tuple[str, str]] = set()
         for notice in due:
+            if (notice.use_case, notice.target) in refuses:
+                continue
             why = self._tried(notice)
+            if why:
+                refuses.add((notice.use_case, notice.target))
             now = self._context.clock.now()
             with self._context.store.write() as tx:
                 self._mandate.check(tx)
@@ -68,6 +73,8 @@ class Notices:
         url = self._context.environment(receiver.url_env)
         if not url:
             return f"{receiver.url_env} is not set where the server runs"
+        with self._context.store.read() as tx:
+            alarm = msgspec.structs.replace(alarm, note=words.text_of(tx, alarm.note))
         message = message_of(receiver, notice, alarm)
         return self._post(url, message.body, message.content_type)
 
@@ -93,7 +100,8 @@ def message_of(receiver: Receiver, notice: Notice, alarm: Alarm) -> Message:
 
 def text_of(notice: Notice, alarm: Alarm) -> str:
     """Return a message for people."""
-    first = f"{alarm.use_case}: {alarm.what} {alarm.says}."
+    also = ", ".join(part["what"] for part in alarm.detail.get("also", ()))
+    first = f"{alarm.use_case}: {alarm.what} {alarm.says}.{f' So have moved: {also}.' if also else ''}"
     match notice.event:
         case "raised":
             return f"Alarm. {first} ({alarm.release}, alarm {alarm.id[:12]})"

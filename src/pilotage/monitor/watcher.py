@@ -35,6 +35,8 @@ ACTOR = "monitor"
 DRILL_DAYS = 14
 """Ticks are kept for so long."""
 _FORGETS_EVERY = 100
+LATE = 20
+"""So many units at once, and more than those that count, whose time lies before what was counted are no accident."""
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +94,22 @@ class Watcher:
             body = msgspec.json.encode(shown_of(one.setting, watching))
             tx.batches.keep(one.course.id, watching.seq, encode(watching), body)
             _append(tx, one.course.id, seen.taken)
-            for crossing in crossings:
-                alarm = raise_alarm(tx, one.spec, self._alarm(one, crossing, now))
-                log.warning("%s: %s %s", use_case, alarm.what, alarm.says)
+            alarms = [self._alarm(one, crossing, now) for crossing in crossings]
+            if seen.taken.late >= LATE and seen.taken.late > sum(n for _, _, n in seen.taken.exposed):
+                alarms.append(self._late(one, seen.taken.late, now))
+            for alarm in alarms:
+                told = raise_alarm(tx, one.spec, alarm)
+                log.warning("%s: %s %s", use_case, told.what, told.says)
         seen.watching, seen.taken = watching, None
 
     def act(self) -> None:
         """Do what is to be done about alarms: whatever the ledger tells of an alarm was there before anything moved."""
         with self._context.store.read() as tx:
-            waiting = [alarm for alarm in tx.alarms.of(open_only=True) if alarm.acts and not alarm.did]
+            waiting = [
+                alarm
+                for alarm in tx.alarms.of(open_only=True)
+                if alarm.acts and alarm.action != "notify" and not alarm.did
+            ]
         for alarm in waiting:
             with self._context.store.write() as tx:
                 self._mandate.check(tx)
@@ -119,7 +128,7 @@ class Watcher:
 
     def _ticked(self, one: Live, now: int) -> bool:
         seen = self._seen.get(one.course.id)
-        return seen is None or seen.taken is not None or now // one.setting.watch.tick > seen.tick
+        return seen is None or seen.taken is not None or now // one.setting.watch.tick != seen.tick
 
     def _alarm(self, one: Live, crossing: Crossing, now: int) -> Alarm:
         metric, asked = judged(one.spec)[crossing.metric], one.setting.asked[crossing.stream]
@@ -138,6 +147,21 @@ class Watcher:
             acts=crossing.line == "act",
             last=now,
             detail={"line": crossing.line, "level": crossing.level, "value": crossing.value, "n": crossing.n},
+        )
+
+    def _late(self, one: Live, late: int, now: int) -> Alarm:
+        return Alarm(
+            id=new_id(self._context.clock),
+            use_case=one.spec.name,
+            release=one.status.live,
+            kind="silence",
+            what="the clock",
+            watch="clock",
+            at=now,
+            since=now,
+            says=f"lies behind what was counted already: {late:,} {one.spec.unit}s of one tick do not count, and none will until it "
+            "has caught up; was it set back, or is it another one where the gateway runs?",
+            last=now,
         )
 
 

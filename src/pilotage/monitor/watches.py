@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pilotage import __version__
+from pilotage.clock import DAY
 from pilotage.counting.course import Followed, Period
 from pilotage.counting.watched import told, watched
 from pilotage.decision.batch import EXPOSED
@@ -70,17 +71,23 @@ class Watches:
         for name, one in self.read(tx).items():
             known = self._specs[name]
             period = Period(known.spec.watch.cycle, one.status.live, holdback_of(known.spec, one.status))
-            found[name_of(name)] = Followed(one.course, known.metrics, {}, period)
+            found[name_of(name)] = Followed(
+                one.course, known.metrics, {}, period, segments=known.spec.fairness.segments
+            )
         return found
 
     def frontier(self, tx: Transaction, rollout: str) -> Mapping[str, int]:
-        """Return how far a watch has come; a new one begins now, with nothing of before."""
+        """Return how far a watch has come; a new one begins with the first request since its release is live under this file.
+
+        So one that dies before it has kept anything loses nobody. Longer ago than a day, it begins there.
+        """
+        known = next((known for known in self._specs.values() if known.course.id == rollout), None)
         kept = self.kept(tx, rollout)
-        if kept is not None and kept.frontier:
-            return kept.frontier
-        now = self._clock.now()
-        metrics = next((known.metrics for known in self._specs.values() if known.course.id == rollout), ())
-        return {EXPOSED: now, **{metric.name: now + metric.matures_after for metric in metrics}}
+        so_far = kept.frontier if kept is not None else {}
+        if known is None:
+            return so_far
+        begins = max(known.since, known.at, self._clock.now() - DAY)
+        return {EXPOSED: begins, **{metric.name: begins + metric.matures_after for metric in known.metrics}, **so_far}
 
     def kept(self, tx: Transaction, watch: str) -> Watching | None:
         row = tx.batches.kept(watch)
@@ -94,7 +101,8 @@ class Watches:
         rollout, known = one.status.rollout, {}
         if rollout is not None and rollout.phase is Phase.PROMOTED:
             known = shown_by(self._resumed(tx, one.spec, rollout), rollout, one.status.live)
-        return begin(one.setting, known)
+        # All of it is kept with the first tick: of what has not matured by then, nobody is asked for twice.
+        return msgspec.structs.replace(begin(one.setting, known), frontier=dict(self.frontier(tx, one.course.id)))
 
 
 class _Known(NamedTuple):

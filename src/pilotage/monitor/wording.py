@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def crossing_text(spec: UseCase, metric: Metric, asked: Question, crossing: Crossing) -> str:
     """Say `has been 38.1 % since 12 March 14:05 UTC (1,204 users), and was at least 52.4 % when it was released`."""
     since = datetime.fromtimestamp(crossing.since / MILLION, UTC).strftime("%-d %B %H:%M UTC")
-    units = f"{crossing.n:,} {spec.unit}{'' if crossing.n == 1 else 's'}"
+    units = f"{crossing.n:,} {spec.unit}{'' if crossing.n == 1 else 's'}{f' of {asked.group}' if asked.group else ''}"
     if asked.told:
         now, before = _percent(crossing.value), _percent(crossing.level)
         return (

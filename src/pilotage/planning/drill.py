@@ -82,7 +82,9 @@ def drill(
     asked = setting(spec, holdback=False)
     _check(asked, watching, changes)
     only = {
-        name: question for name, question in asked.asked.items() if question.metric in changes and not question.told
+        name: question
+        for name, question in asked.asked.items()
+        if question.metric in changes and not question.told and not question.group
     }
     # The lines are those of everything that is watched: it is one promise.
     small = asked._replace(asked=only)

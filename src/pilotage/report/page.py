@@ -1,7 +1,8 @@
-"""A report as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
+"""A report, or a system card, as one page that stands alone: no script, nothing from elsewhere, and fit to be printed."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pilotage.report.axis import percent
 from pilotage.report.dots import Dot, dot_chart
 from pilotage.report.svg import STYLE
+from pilotage.report.words import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,10 +24,30 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_BREAK = re.compile(r"\s*[\r\n]\s*")
+_MEANT = re.compile(r"([\\`*\[\]|>#~])")
+
+
+def _plain(value: object) -> object:
+    """Return a text so that no sign in it means anything in Markdown, nor in the HTML that it may become."""
+    if not isinstance(value, str):
+        return value
+    return _BREAK.sub(" ", _MEANT.sub(r"\\\1", value).replace("<", "&lt;"))
+
+
+_texts = Environment(
+    loader=PackageLoader("pilotage.report"),
+    autoescape=False,  # noqa: S701 (`finalize` escapes what Markdown takes for its own)
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_plain,
+)
 
 
 def page(facts: Mapping[str, Any]) -> str:
     """Return the report's HTML. `facts` is what `governance.report.report` gives."""
+    facts = in_words(facts)
     pictures = {question["name"]: _picture(question) for question in facts["questions"]}
     return _templates.get_template("report.html").render(
         facts=facts,
@@ -35,6 +57,18 @@ def page(facts: Mapping[str, Any]) -> str:
         day=_day,
         money=_money,
     )
+
+
+def card_page(facts: Mapping[str, Any]) -> str:
+    """Return the system card's HTML. `facts` is what `governance.card.card` gives."""
+    facts = in_words(facts)
+    return _templates.get_template("card.html").render(facts=facts, style=STYLE, when=_when)
+
+
+def card_text(facts: Mapping[str, Any]) -> str:
+    """Return the system card as Markdown, for wikis and pull requests."""
+    facts = in_words(facts)
+    return _texts.get_template("card.md").render(facts=facts, when=_when)
 
 
 def _picture(question: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pilotage.governance.context import moment
 from pilotage.governance.decisions import Seen, record_decision
 from pilotage.governance.organisation import rules_of
 from pilotage.governance.progress import standing_of
+from pilotage.rollout import gaps
 from pilotage.rollout import tally as tallies
 from pilotage.rollout.running import Running
 
@@ -170,6 +171,7 @@ class Controller:
                 if keeps:
                     standing = standing_of(rolling.spec, rolling.rollout, tally.statistics, decision)
                     tx.batches.keep(rollout, tally.statistics.seq, tallies.encode(tally), standing)
+                    gaps.tell(tx, self._context.clock, rolling, tally.statistics, decision.at)
                 if acts:
                     record_decision(tx, rolling.status, decision, outcome.seen)
         course.tally, course.taken = tally, None

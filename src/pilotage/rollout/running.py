@@ -45,7 +45,10 @@ class Running:
 
     def followed(self, tx: Transaction) -> dict[str, Followed]:
         """Return what is to be counted, by use case."""
-        return {name: Followed(one.rollout, watched(one.spec), {}) for name, one in self.read(tx).items()}
+        return {
+            name: Followed(one.rollout, watched(one.spec), {}, segments=one.spec.fairness.segments)
+            for name, one in self.read(tx).items()
+        }
 
     def frontier(self, tx: Transaction, rollout: str) -> dict[str, int]:
         return frontier(tx, rollout)

@@ -128,6 +128,8 @@ class Cache:
         if not (exposure.unit or rules.shared) or assigned.reference in exposure.route.barred:
             return None
         self._forget(exposure.route)
+        if not exposure.route.caches:
+            return None
         shelf = self._shelves.get(assigned.reference)
         if shelf is None:
             now = self._now()
@@ -138,8 +140,8 @@ class Cache:
         return Place(shelf, key, self._now() + rules.ttl / SECOND)
 
     def _forget(self, route: Route) -> None:
-        """Drop all answers of a use case of which a unit was erased: whose is whose nobody can tell."""
-        if route.forgotten != self._forgotten.get(route.use_case, 0):
+        """Drop all answers of a use case of which a unit was erased, for whose is whose nobody can tell, or which may keep none."""
+        if route.forgotten != self._forgotten.get(route.use_case, 0) or not route.caches:
             self._forgotten[route.use_case] = route.forgotten
             own = f"{route.use_case}/"
             self._shelves = {name: kept for name, kept in self._shelves.items() if not name.startswith(own)}

@@ -50,7 +50,8 @@ class Bill(NamedTuple):
         """Return millionths; 0 where nobody knows the price."""
         if self.price is None:
             return 0
-        return self.price.cost(*(self.usage or (0, 0)), self.pictures, self.characters)
+        tokens_in, tokens_out = self.usage or (0, 0)
+        return self.price.cost(tokens_in, tokens_out, self.pictures, self.characters)
 
     @property
     def known(self) -> bool:
@@ -64,17 +65,25 @@ class Grant:
     What nobody counted costs what was held for it: the provider may have done the work.
     """
 
-    __slots__ = ("_answer", "_asked", "_counted", "_lost", "_purses", "_tariff", "held")
+    __slots__ = ("_answer", "_asked", "_cost", "_counted", "_lost", "_purses", "_size", "_tariff", "held")
 
     def __init__(
         self, tariff: Tariff, answer: Worst, purses: Sequence[Holder] = (), counted: Sequence[Counted] = ()
     ) -> None:
         self._tariff, self._answer, self._purses, self._counted = tariff, answer, purses, counted
         self.held = self._asked = self._lost = 0
+        self._size = -1
+        self._cost = 0
+
+    def worst(self, size: int) -> int:
+        """Return the most that a request of so many bytes may cost."""
+        if size != self._size:
+            self._size, self._cost = size, self._tariff.worst(size, self._answer)
+        return self._cost
 
     def hold(self, size: int) -> Holder | None:
         """Hold what a request of so many bytes may cost beside what it has cost; return the purse that has not as much."""
-        more = self._lost + self._tariff.worst(size, self._answer) - self.held
+        more = self._lost + self.worst(size) - self.held
         if more <= 0:
             return None
         for number, purse in enumerate(self._purses):
@@ -92,7 +101,7 @@ class Grant:
             return
         if self.hold(size) is not None:
             raise UpstreamError("budget", "the budget does not suffice to ask for this again", status=429)
-        self._asked = self._tariff.worst(size, self._answer)
+        self._asked = self.worst(size)
 
     def missed(self, kind: str) -> None:
         """Note that what was sent has failed: some of it may be billed all the same."""

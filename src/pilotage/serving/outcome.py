@@ -56,6 +56,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     arrived: int = 0
     unit: str = ""
     key: str = ""
+    segment: str = ""
     source: str = "live"
     caller: str = ""
     trace: Trace | None = None
@@ -96,7 +97,10 @@ class Outcome:
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
         at = self._clock.now()
-        patience = sum(_patience(release) for release in chain) + _GRACE
+        patience, times = _GRACE, 0
+        for release in chain:
+            patience += _patience(release)
+            times += 1 + release.upstream.retries
         # Timeouts are real time, but the deadline is compared with the clock of the records.
         rate = self._clock.rate if isinstance(self._clock, ScaledClock) else 1
         exposure, assignment = self._exposure, self._exposure.assignment
@@ -118,10 +122,9 @@ class Outcome:
                 streamed=self._request.stream,
                 key=exposure.key,
                 caller=exposure.caller,
+                segment=exposure.segment,
                 copy_of=exposure.copy_of,
-                held=exposure.grant.held * sum(1 + release.upstream.retries for release in chain)
-                if exposure.grant is not None
-                else 0,
+                held=exposure.grant.held * times if exposure.grant is not None else 0,
             )
         )
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import jinja2
+from jinja2 import nodes
 
 from pilotage.errors import UpstreamError
 from pilotage.spec.prompt import environment
@@ -18,8 +19,15 @@ _ENVIRONMENT = environment()
 
 
 @lru_cache(maxsize=512)
-def _compiled(text: str) -> jinja2.Template:
-    return _ENVIRONMENT.from_string(text)
+def _compiled(text: str) -> jinja2.Template | str:
+    """Return what it renders to where that is the same for every request, else the template."""
+    template = _ENVIRONMENT.from_string(text)
+    parts = [part for node in _ENVIRONMENT.parse(text).body for part in _parts(node)]
+    return template.render() if all(isinstance(part, nodes.TemplateData) for part in parts) else template
+
+
+def _parts(node: nodes.Node) -> list[nodes.Expr] | list[nodes.Node]:
+    return node.nodes if isinstance(node, nodes.Output) else [node]
 
 
 def render(release: Release, request: Request) -> str:
@@ -30,9 +38,10 @@ def render(release: Release, request: Request) -> str:
     if not release.prompt:
         return ""
     try:
-        return _compiled(release.prompt).render(
-            use_case=release.use_case, question=request.question, messages=request.messages
-        )
+        compiled = _compiled(release.prompt)
+        if isinstance(compiled, str):
+            return compiled
+        return compiled.render(use_case=release.use_case, question=request.question, messages=request.messages)
     except (jinja2.TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as fault:
         # The fault's text may repeat what the caller wrote; its kind does not.
         raise UpstreamError("prompt", f"the prompt of this release does not render ({type(fault).__name__})") from None

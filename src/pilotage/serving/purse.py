@@ -54,7 +54,7 @@ class Purse:
 
     def low(self, cap: int) -> bool:
         """Return whether it should be renewed without waiting for the next turn."""
-        return not self.dry and self.free * 2 < self._target(cap)
+        return not self.dry and (self.given - self.held - self.spent) * 2 < self._target(cap)
 
     def wanted(self, cap: int) -> tuple[int, int]:
         """Return how much to ask the store for (below zero: to give back to it), and how little is of use. Once a renewal."""
@@ -85,7 +85,8 @@ class Purse:
         self._dearest, self._moved = max(self._dearest, other._dearest), max(self._moved, other._moved)
 
     def _target(self, cap: int) -> int:
-        return max(cap // _SMALLEST, self._moved * _AHEAD, max(self._dearest, self.usual) * _AT_ONCE)
+        dearest = max(self.usual, self._dearest)
+        return max(cap // _SMALLEST, self._moved * _AHEAD, dearest * _AT_ONCE)
 
 
 class Allowance:

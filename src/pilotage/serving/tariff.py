@@ -65,8 +65,8 @@ class Tariff(NamedTuple):
         Raises RequestError where what it says is no number of tokens.
         """
         body = request.body
-        choices = min(max(_whole(body, "n") if body.get("n") is not None else 1, self.choices), _MOST)
-        unseen = _UNSEEN * sum(map(_pointers, request.messages))
+        choices = min(max(1 if body.get("n") is None else _whole(body, "n"), self.choices), _MOST)
+        unseen = _UNSEEN * sum([_pointers(message) for message in request.messages])
         if not request.bounds:
             most = (request.answer_most or longest) * choices if request.answers_tokens else 0
             return Worst(most, unseen, choices if request.pictures else 0, request.characters)

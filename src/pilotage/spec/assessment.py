@@ -1,4 +1,4 @@
-"""What a use case is used for, asked question by question after Regulation (EU) 2024/1689. It is no legal advice."""
+"""What a use case is used for, asked question by question after the EU AI Act (Regulation (EU) 2024/1689, amended by 2026/1744)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ PROHIBITED = (
     "reads_emotions_at_work_or_school",
     "infers_traits_from_biometrics",
     "identifies_people_in_public",
+    "makes_intimate_images",
+    "makes_abuse_material",
 )
 """A yes to one of these is a use that Article 5 prohibits."""
 HIGH_RISK = (
@@ -34,7 +36,10 @@ TRANSPARENCY = ("talks_with_people", "makes_content", "reads_emotions", "makes_d
 
 
 class Assessment(Strict):
-    """The questionnaire behind the tier: yes or no to each, and the reasons. What is not answered is not known."""
+    """The questionnaire behind the tier: yes or no to each, and the reasons. What is not answered is not known.
+
+    It is no legal advice.
+    """
 
     reasons: str = ""
     """Why the tier is what it is, in a few sentences that somebody else can check."""
@@ -56,6 +61,10 @@ class Assessment(Strict):
     """Infers race, opinions, beliefs or orientation from biometrics (Article 5(1)(g))."""
     identifies_people_in_public: bool | None = None
     """Identifies people remotely by biometrics in public in real time for law enforcement (Article 5(1)(h))."""
+    makes_intimate_images: bool | None = None
+    """Makes or alters intimate pictures or recordings of people who did not agree (Article 5(1)(ba), from 2 December 2026)."""
+    makes_abuse_material: bool | None = None
+    """Makes or alters material of child sexual abuse (Article 5(1)(bb), from 2 December 2026)."""
     safety_component: bool | None = None
     """Is a product, or a product's safety component, that third parties must assess (Article 6(1), Annex I)."""
     biometrics: bool | None = None

@@ -12,7 +12,7 @@ from pilotage.spec.fault import looks_secret, meant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TEXT = ("id", "text", "scenario", "kind")
+_TEXT = ("id", "text", "scenario", "kind", "group")
 _KEYS = (*_TEXT, "messages", "required", "forbidden", "exact", "contains")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _SHOWN = 20
@@ -25,7 +25,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Compared without regard to case, white space collapsed. `exact` is the whole reply, compared likewise; `contains`
     are texts that must all be in it, to the letter. A case with none of the four is asked and measured for time and
     cost, and scored for nothing. `kind` says what it tests: `quality`, `security`, `privacy` or a word of the team's own.
-    `messages` is a conversation in the place of one question; `text` is then what the user says last in it.
+    Cases with the same `group` are alike (one conversation, one document, one question in several words), so they count for less than
+    as many cases of their own. `messages` is a conversation in the place of one question; `text` is then what the user says last in it.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages: tuple[dict[str, Any], ...] = ()
     scenario: str = ""
     kind: str = "quality"
+    group: str = ""
     required: tuple[tuple[str, ...], ...] = ()
     forbidden: tuple[str, ...] = ()
     exact: str | None = None
@@ -120,7 +122,7 @@ def _text_faults(value: dict[str, Any]) -> list[str]:
                 wrong.append(f'lacks "{key}"; every case has an id and a text')
         elif not isinstance(value[key], str):
             wrong.append(f'"{key}" must be text in quotes')
-        elif not value[key].strip() and key != "scenario":
+        elif not value[key].strip() and key not in ("scenario", "group"):
             wrong.append(f'"{key}" is empty')
         elif key == "id" and len(value[key]) > _LONGEST_ID:
             wrong.append(f'"id" is longer than {_LONGEST_ID} characters')

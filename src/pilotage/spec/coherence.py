@@ -31,12 +31,14 @@ def incoherences(tables: Mapping[str, Any]) -> Iterator[Finding]:
     variants = _table(tables, "variants")
     yield from _named_variants(tables, variants)
     yield from _rivals(tables, variants)
+    yield from _judge(tables, variants)
     yield from _fallbacks(variants)
     yield from _filters(tables, variants)
     yield from _upstreams(tables, variants)
     yield from _caches(tables, variants)
     yield from _metrics(tables)
     yield from _unprovable(tables)
+    yield from _margins(tables)
     yield from _criteria(tables)
     yield from unaffordable(tables, variants)
     yield from _shadow(tables, variants)
@@ -69,6 +71,20 @@ def _rivals(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[
         elif name in seen:
             yield ("rivals", index), f"rivals names '{name}', which is {seen[name]} already; remove it here"
         seen.setdefault(name, "a rival")
+
+
+def _judge(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    name, where = _table(tables, "evaluation").get("judge"), ("evaluation", "judge")
+    if not isinstance(name, str):
+        return
+    rivals = tables.get("rivals")
+    serving = {tables.get("status_quo"), tables.get("candidate"), *(rivals if isinstance(rivals, list) else ())}
+    if variants and name not in variants:
+        yield where, f"judge = {shown(name)} names no variant{meant(name, variants)}"
+    elif name in serving:
+        yield where, f"judge = '{name}' is on its way to users itself; nobody judges their own replies"
+    elif _table(variants, name).get("upstream") == "search":
+        yield where, f"judge = '{name}' is a search, and a judge is a model with a rubric as its prompt"
 
 
 def _fallbacks(variants: Mapping[str, Any]) -> Iterator[Finding]:
@@ -282,6 +298,15 @@ def _candidates(tables: Mapping[str, Any]) -> Iterator[str]:
     for name in (tables.get("candidate"), *(rivals if isinstance(rivals, list) else ())):
         if isinstance(name, str):
             yield name
+
+
+def _margins(tables: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield margins of fairness that are about no goal and no guardrail."""
+    known = {*_table(tables, "goals"), *_table(tables, "guardrails"), "errors", "fallbacks"}
+    for name in _table(_table(tables, "fairness"), "margins"):
+        if name not in known:
+            says = f"fairness.margins names {shown(name)}, which is no goal and no guardrail{meant(name, known)}"
+            yield ("fairness", "margins", name), says
 
 
 def _secrets(path: KeyPath, value: Any) -> Iterator[Finding]:

@@ -108,7 +108,7 @@ def _named(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         yield from _strings(("variants", name, "knowledge"), variant.get("knowledge"))
     evaluation = tables.get("evaluation")
     if isinstance(evaluation, dict):
-        for key in ("cases", "probes", "templates"):
+        for key in ("cases", "probes", "templates", "labels"):
             yield from _strings(("evaluation", key), evaluation.get(key))
 
 

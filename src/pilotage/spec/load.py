@@ -15,6 +15,7 @@ from pilotage.spec.case import Line as CaseFault
 from pilotage.spec.coherence import incoherences
 from pilotage.spec.fault import Fault, shown
 from pilotage.spec.folder import FILE, Folder, crowded, named, parse
+from pilotage.spec.label import read_labels
 from pilotage.spec.pattern import is_pattern, normal, path_fault
 from pilotage.spec.position import Positions
 from pilotage.spec.use_case import UseCase
@@ -159,6 +160,10 @@ def _cases(file: str, text: str, cases: dict[str, tuple[str, int]]) -> list[tupl
     return [(fault.number, fault.says) for fault in shortened(sorted(faults, key=lambda fault: fault.number))]
 
 
+def _labels(_: str, text: str, __: object) -> list[tuple[int, str]]:
+    return [(fault.number, fault.says) for fault in shortened(read_labels(text.encode())[1])]
+
+
 def _twice(file: str, line: int, case: Case, cases: dict[str, tuple[str, int]]) -> CaseFault | None:
     first = cases.setdefault(case.id, (file, line))
     if first == (file, line):
@@ -173,4 +178,5 @@ _CHECKS: dict[str, Callable[[str, str, dict[str, tuple[str, int]]], list[tuple[i
     # Their suites say what is wrong within, before anything is sent.
     "probes": _filled,
     "templates": _filled,
+    "labels": _labels,
 }

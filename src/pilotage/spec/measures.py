@@ -15,6 +15,9 @@ EVALUATED = (
 )
 """By `evaluate` on the cases."""
 SUITES = (
+    "judge",
+    "judge_difference",
+    "preference",
     "security",
     "over_refusal",
     "security_garak",

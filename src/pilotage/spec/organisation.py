@@ -6,13 +6,14 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import pydantic
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from pilotage.spec.assessment import HIGH_RISK, PROHIBITED, TRANSPARENCY
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Incoherent, Lines, Strict
 from pilotage.spec.provider import providers as known_providers
 from pilotage.spec.quantity import Duration
+from pilotage.spec.trust import EvidenceSource, SignIn
 from pilotage.spec.variant import Name
 
 DAY = 86_400_000_000
@@ -111,39 +112,6 @@ class Limits(Strict):
     """The highest level of a risk that may stand untreated, whatever a file says."""
 
 
-class Grant(Strict):
-    """What people of one group may do."""
-
-    roles: Annotated[tuple[Literal["operate", "approve", "admin"], ...], pydantic.Strict(False), Field(min_length=1)]
-    """The roles."""
-    use_cases: Lines = ()
-    """On these use cases only; on all of them unless given."""
-
-
-class SignIn(Strict):
-    """The identity provider (OpenID Connect) whose tokens the control API takes beside keys."""
-
-    issuer: Annotated[str, Field(min_length=1)]
-    """What its tokens name as `iss`, to the letter."""
-    audience: Annotated[str, Field(min_length=1)]
-    """What its tokens for Pilotage name as `aud`."""
-    jwks: str
-    """Where it publishes its keys; an https address."""
-    claim: str = "groups"
-    """The claim that lists a person's groups."""
-    groups: dict[str, Grant] = Field(default_factory=dict)
-    """Roles by group. Of several groups of one person, the first in this file decides."""
-
-    @field_validator("jwks")
-    @classmethod
-    def _fetchable(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")):
-            return value
-        msg = "keys that decide who may do what come over https; write https:// and the provider's address of its keys"
-        raise ValueError(msg)
-
-
 class Organisation(Strict):
     """The organisation's own rules. What stands here holds for every use case; what does not is left to each."""
 
@@ -163,6 +131,8 @@ class Organisation(Strict):
     """Who may serve. With one or more, nobody else may; 'search' stays within Pilotage and always may."""
     data: dict[Name, DataClass] = Field(default_factory=dict)
     """Classes of data. With one or more, every use case must name those that it handles, and no others."""
+    evidence_from: dict[Name, EvidenceSource] = Field(default_factory=dict)
+    """Places whose evidence counts here, by the names under which gates show it."""
     forbidden: Lines = ()
     """Uses that the organisation rules out: questions of [assessment]; what Article 5 prohibits always is."""
     waivable: Lines = ()

@@ -105,7 +105,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     others of the use case, for pinning. `currency` is what prices are in; `prices` are the public ones of releases that
     name none themselves. When the controller has not been heard of for `blind_after` (microseconds of real time), the
     rollout's units get the baseline. `barred` says by release why the organisation's rules let nothing be sent to it;
-    `forgotten` counts the units that were erased.
+    `forgotten` counts the units that were erased; `caches` is false where rules of the organisation let no text be kept, in
+    memory neither. `segments` are the groups that a request may say its unit belongs to.
     """
 
     use_case: str
@@ -117,6 +118,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blind_after: int = 60_000_000
     barred: dict[str, str] = {}
     forgotten: int = 0
+    caches: bool = True
+    segments: dict[str, tuple[str, ...]] = {}
     retention: str = "none"
     retain_for: int = 30
     currency: str = "EUR"

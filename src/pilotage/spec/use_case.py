@@ -10,6 +10,7 @@ import pydantic
 from pydantic import Field, model_validator
 
 from pilotage.spec.assessment import Assessment, Risk
+from pilotage.spec.fairness import Fairness
 from pilotage.spec.filter import Filter
 from pilotage.spec.gates import Approvals, Gates
 from pilotage.spec.metric import Goal, Guardrail, Incoherent, Lines, Strict
@@ -95,6 +96,10 @@ class Evaluation(Strict):
     """Files of more attacks for the suite `security` (docs/security.md), as patterns; the built-in ones are always sent."""
     templates: Lines = ()
     """Files of who may ask, for the suite `bias` (docs/bias.md), as patterns; they take the place of the built-in ones."""
+    judge: Name | None = None
+    """The variant that judges replies in the suite `judge`; its prompt is the rubric. It serves nobody."""
+    labels: Lines = ()
+    """Tables of people's own verdicts on replies, as patterns, by which the judge is corrected (docs/evaluation.md)."""
     counts_for: Duration = 90 * 86_400_000_000
     """How long evidence counts; what is older is missing. An organisation may set less."""
     max_cases: Annotated[int, Field(ge=1)] | None = None
@@ -179,6 +184,8 @@ class UseCase(Strict):
     """How a candidate reaches users."""
     watch: Watch = Watch()
     """How what serves is watched for getting worse."""
+    fairness: Fairness = Fairness()
+    """Outcomes by group of units, and how far apart they may be."""
     approvals: Approvals = Approvals()
     """How many people must say yes."""
 
@@ -205,6 +212,9 @@ class UseCase(Strict):
 
         Another digest voids evidence and approvals. Gates are not in it: a bound may move on what has been measured.
         """
-        part = self.model_dump(mode="json", include={"goals", "guardrails", "scope", "tier", "unit", "approvals"})
+        promised = {"goals", "guardrails", "scope", "tier", "unit", "approvals"}
+        if self.fairness.segments:
+            promised.add("fairness")
+        part = self.model_dump(mode="json", include=promised)
         text = json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

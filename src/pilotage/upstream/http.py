@@ -54,13 +54,20 @@ class HttpAnswer:
     async def __anext__(self) -> bytes:
         if self._connection is None:
             raise StopAsyncIteration
-        piece = await self._connection.read()
+        connection = self._connection
+        piece = await connection.read()
+        if connection.done:
+            # All of it was read: whoever asks next can have the connection.
+            self._give()
         if not piece:
-            await self.close()
+            self._give()
             raise StopAsyncIteration
         return piece
 
     async def close(self) -> None:
+        self._give()
+
+    def _give(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.give(self._origin, connection)

@@ -6,7 +6,7 @@ probabilities name every token, so they do not go out beside a text that was hel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,9 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     choices = completion.get("choices") if completion is not None else None
     if completion is None or not isinstance(choices, list):
         return reply
+    said = _plain(choices)
+    if said and passage.clear(said, "out"):
+        return reply
     try:
         new = [_choice(choice, passage) for choice in choices]
     except Blocked:
@@ -36,6 +39,21 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     if all(one is other for one, other in zip(new, choices, strict=True)):
         return reply
     return msgspec.json.encode({**completion, "choices": new})
+
+
+def _plain(choices: list[Any]) -> list[str]:
+    """Return all texts of these choices where they hold nothing else that would have to be looked at, else nothing."""
+    said = []
+    for choice in choices:
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict):
+            return []
+        for key, value in message.items():
+            if key in _SAID and isinstance(value, str):
+                said.append(value)
+            elif key not in _KEPT or (value and key != "role"):
+                return []
+    return said
 
 
 def _choice(choice: Any, passage: Passage) -> Any:
@@ -59,6 +77,57 @@ def _ended(index: int) -> dict[str, Any]:
     return {"index": index, "message": message, "logprobs": None, "finish_reason": FILTERED}
 
 
+_CONTENT = b'"content":'
+_TEXT = msgspec.json.Decoder(str)
+
+
+class _Stencil(NamedTuple):
+    """What most events of one stream have in common: all but the text of one choice, before it and behind it.
+
+    An event that differs in nothing else needs not be read whole, and is written as the one that was read whole before it.
+    """
+
+    choice: int
+    before: bytes
+    after: bytes
+    opening: bytes
+    closing: bytes
+
+    def text(self, found: bytes) -> str | None:
+        """Return the text of an event of this kind, None for any other."""
+        if not (found.startswith(self.before) and found.endswith(self.after)):
+            return None
+        said = found[len(self.before) : -len(self.after)]
+        if not (said.startswith(b'"') and said.endswith(b'"')):
+            return None
+        try:
+            return _TEXT.decode(said)
+        except UNREADABLE:
+            return None
+
+    def said(self, text: str) -> bytes:
+        return self.opening + msgspec.json.encode(text) + self.closing
+
+
+def _stencil(found: bytes, part: dict[str, Any], head: dict[str, Any]) -> _Stencil | None:
+    """Return what an event has in common with those like it; None for one that says more than a text."""
+    choices = part["choices"]
+    choice = choices[0] if len(choices) == 1 and part.get("usage") is None else None
+    if not isinstance(choice, dict) or choice.get("finish_reason"):
+        return None
+    delta, index = choice.get("delta"), choice.get("index", 0)
+    if not isinstance(delta, dict) or list(delta) != ["content"] or found.count(_CONTENT) != 1:
+        return None
+    before, _, rest = found.partition(_CONTENT)
+    blank = b" " if rest.startswith(b" ") else b""
+    end = rest.find(b'"', len(blank) + 1) + 1
+    if rest[len(blank) : end] != msgspec.json.encode(delta["content"]):
+        return None
+    made = _said(head, [{"index": index, "delta": {"content": ""}, "finish_reason": None}])
+    opening, _, closing = made.rpartition(_CONTENT + b'""')
+    return _Stencil(index, before + _CONTENT + blank, rest[end:], opening + _CONTENT, closing)
+
+
 class ChatSieve:
     """One stream. `take` returns what goes out for an event; `done` tells that it was blocked and nothing follows."""
 
@@ -67,24 +136,35 @@ class ChatSieve:
         self._texts: dict[tuple[int, str], Channel] = {}
         self._calls: dict[int, dict[int, dict[str, Any]]] = {}
         self._begun: set[int] = set()
+        self._stencil: _Stencil | None = None
         self._head: dict[str, Any] = {}
         self.done = False
 
     def take(self, found: bytes) -> bytes:
-        data = data_of(found)
-        if data is None:
-            return found
         try:
-            if data == DONE:
-                return self._rest() + found
-            part = _decoded(data)
-            if part is None or not isinstance(part.get("choices"), list):
-                return found
-            return self._part(part)
+            stencil = self._stencil
+            if stencil is not None and (text := stencil.text(found)) is not None:
+                new = self._channel(stencil.choice, "content").feed(text)
+                return stencil.said(new) if new else b""
+            return self._read(found)
         except Blocked:
             self.done = True
             ended = [{"index": index, "delta": {}, "finish_reason": FILTERED} for index in sorted(self._begun or {0})]
             return _said(self._head, ended) + event(DONE)
+
+    def _read(self, found: bytes) -> bytes:
+        """Read an event whole."""
+        data = data_of(found)
+        if data is None:
+            return found
+        if data == DONE:
+            return self._rest() + found
+        part = _decoded(data)
+        if part is None or not isinstance(part.get("choices"), list):
+            return found
+        said = self._part(part)
+        self._stencil = _stencil(found, part, self._head) if said else None
+        return said
 
     def _part(self, part: dict[str, Any]) -> bytes:
         self._head = {key: value for key, value in part.items() if key not in ("choices", "usage")}

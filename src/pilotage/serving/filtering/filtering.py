@@ -11,7 +11,7 @@ from pilotage.guardrails.look import Blocked
 from pilotage.guardrails.passage import Passage
 from pilotage.serving.filtering import chat, responses
 from pilotage.serving.filtering.stream import FilteredAnswer
-from pilotage.serving.filtering.texts import rewritten, texts
+from pilotage.serving.filtering.texts import plain, rewritten, texts
 
 if TYPE_CHECKING:
     from pilotage.serving.request import Request
@@ -37,7 +37,10 @@ class Filtering:
         if not self._passage.looks_in:
             return request
         given = {name: request.body[name] for name in request.texts if name in request.body}
-        self._passage.reserve(texts(given))
+        said = plain(given) or texts(given)
+        if self._passage.clear(said, "in"):
+            return request
+        self._passage.reserve(said)
         try:
             for tool in request.tools:
                 self._passage.offers(tool)

@@ -41,6 +41,22 @@ def texts(value: Any) -> list[str]:
     return seen.texts
 
 
+def plain(fields: dict[str, Any]) -> list[str]:
+    """Return the same as `texts` where there are only messages of one text each, else nothing."""
+    messages = fields.get("messages")
+    if len(fields) != 1 or not isinstance(messages, list):
+        return []
+    said = []
+    for message in messages:
+        if not isinstance(message, dict) or len(message) != 2 or "role" not in message:
+            return []
+        content = message.get("content")
+        if not isinstance(content, str) or not content:
+            return []
+        said.append(content)
+    return said
+
+
 class _Seen:
     def __init__(self) -> None:
         self.texts: list[str] = []

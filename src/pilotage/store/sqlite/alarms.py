@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.records import Alarm, Notice
+from pilotage.store.sqlite.session import insist
 
 if TYPE_CHECKING:
     from pilotage.store.sqlite.session import Session
@@ -28,15 +29,22 @@ class SqliteAlarms:
         )
 
     def get(self, alarm: str) -> Alarm | None:
-        row = self._session.row("SELECT body FROM alarm WHERE id = ?", (alarm,))
-        return _alarm.decode(row[0]) if row else None
+        row = self._session.row("SELECT id, use_case, open, body FROM alarm WHERE id = ?", (alarm,))
+        return _as_it_is(*row) if row else None
 
     def of(self, use_case: str = "", *, open_only: bool = False, newest: int = 1_000) -> list[Alarm]:
         rows = self._session.rows(
-            "SELECT body FROM alarm WHERE ? IN ('', use_case) AND open >= ? ORDER BY number DESC LIMIT ?",
+            "SELECT id, use_case, open, body FROM alarm WHERE ? IN ('', use_case) AND open >= ? ORDER BY number DESC LIMIT ?",
             (use_case, int(open_only), newest),
         )
-        return [_alarm.decode(body) for (body,) in rows][::-1]
+        return [_as_it_is(*row) for row in rows][::-1]
+
+
+def _as_it_is(alarm: str, use_case: str, open_: int, body: bytes) -> Alarm:
+    """Return a row's alarm; raise Tampered where it is listed as what it is not."""
+    found = _alarm.decode(body)
+    insist(f"alarm {found.id}", (alarm, use_case, bool(open_)), (found.id, found.use_case, found.open))
+    return found
 
 
 class SqliteNotices:

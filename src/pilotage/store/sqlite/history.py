@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from pilotage.clock import DAY
 from pilotage.errors import Conflict
 from pilotage.records import Approval, Evidence, LedgerEntry
-from pilotage.store.base import Erasure
+from pilotage.store.base import WORDS, Erasure, Spoken
+from pilotage.store.sqlite.session import insist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from pilotage.store.sqlite.session import Session
 
 NO_DIGEST = "0" * 64
+
+Row = TypeVar("Row", Evidence, Approval)
 
 _encode = msgspec.json.encode
 _evidence = msgspec.json.Decoder(Evidence)
@@ -88,10 +93,15 @@ class SqliteEvidence:
 
     def of(self, use_case: str, *, release: str = "") -> list[Evidence]:
         rows = self._session.rows(
-            "SELECT body FROM evidence WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
+            "SELECT id, body FROM evidence WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
             (use_case, release),
         )
-        return [_evidence.decode(body) for (body,) in rows]
+        return [_listed(known, _evidence.decode(body)) for known, body in rows]
+
+
+def _listed(known: str, row: Row) -> Row:
+    insist(f"{type(row).__name__.lower()} {row.id}", (known,), (row.id,))
+    return row
 
 
 class SqliteApprovals:
@@ -106,10 +116,10 @@ class SqliteApprovals:
 
     def of(self, use_case: str, *, release: str = "") -> list[Approval]:
         rows = self._session.rows(
-            "SELECT body FROM approval WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
+            "SELECT id, body FROM approval WHERE use_case = ? AND ? IN ('', release) ORDER BY number",
             (use_case, release),
         )
-        return [_approval.decode(body) for (body,) in rows]
+        return [_listed(known, _approval.decode(body)) for known, body in rows]
 
 
 class SqliteProgress:
@@ -166,11 +176,13 @@ class SqliteUnitKeys:
     def get_or_create(self, units: Iterable[tuple[str, str]], *, at: int) -> dict[tuple[str, str], tuple[str, bytes]]:
         found: dict[tuple[str, str], tuple[str, bytes]] = {}
         for use_case, unit in units:
-            sql = "SELECT id, key FROM unit_key WHERE use_case = ? AND unit = ?"
+            sql = "SELECT id, key, at FROM unit_key WHERE use_case = ? AND unit = ?"
             row = self._session.row(sql, (use_case, unit))
             if row is None:
-                row = (secrets.token_hex(8), secrets.token_bytes(32))
+                row = (secrets.token_hex(8), secrets.token_bytes(32), at)
                 self._session.write("INSERT INTO unit_key VALUES (?, ?, ?, ?, ?)", (row[0], use_case, unit, row[1], at))
+            elif at - row[2] >= DAY:
+                self._session.write("UPDATE unit_key SET at = ? WHERE id = ?", (at, row[0]))
             found[use_case, unit] = row[0], bytes(row[1])
         return found
 
@@ -185,10 +197,18 @@ class SqliteUnitKeys:
         sql = "SELECT 1 FROM unit_key WHERE use_case = ? AND unit = ?"
         return self._session.row(sql, (use_case, unit)) is not None
 
+    def use_cases(self) -> list[str]:
+        return [name for (name,) in self._session.rows("SELECT DISTINCT use_case FROM unit_key ORDER BY use_case")]
+
+    def expire(self, use_case: str, before: int) -> int:
+        gone = self._session.write("DELETE FROM unit_key WHERE use_case = ? AND at < ?", (use_case, before))
+        self._session.destroyed |= bool(gone)
+        return gone
+
     def destroy(self, use_case: str, unit: str) -> bool:
         sql = "DELETE FROM unit_key WHERE use_case = ? AND unit = ?"
         destroyed = bool(self._session.write(sql, (use_case, unit)))
-        self._session.destroyed_a_key |= destroyed
+        self._session.destroyed |= destroyed
         return destroyed
 
 
@@ -209,7 +229,31 @@ class SqliteErasures:
 
     def close(self, before: int) -> None:
         sql = "UPDATE erasure SET unit = '', pseudonym = '' WHERE at < ? AND unit <> ''"
-        self._session.destroyed_a_key |= bool(self._session.write(sql, (before,)))
+        self._session.destroyed |= bool(self._session.write(sql, (before,)))
+
+
+class SqliteWords:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, use_case: str, text: str) -> str:
+        salt = secrets.token_bytes(32)
+        reference = WORDS + hashlib.sha256(salt + text.encode()).hexdigest()
+        self._session.write("INSERT INTO words VALUES (?, ?, ?, ?)", (reference, use_case, salt, text))
+        return reference
+
+    def get(self, reference: str) -> Spoken | None:
+        row = self._session.row("SELECT reference, use_case, salt, text FROM words WHERE reference = ?", (reference,))
+        return Spoken(*row) if row else None
+
+    def all(self) -> Iterator[Spoken]:
+        rows = self._session.rows("SELECT reference, use_case, salt, text FROM words ORDER BY reference")
+        return (Spoken(*row) for row in rows)
+
+    def erase(self, reference: str) -> bool:
+        erased = bool(self._session.write("DELETE FROM words WHERE reference = ?", (reference,)))
+        self._session.destroyed |= erased
+        return erased
 
 
 class SqliteResults:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pilotage.errors import Tampered
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+
+
+def insist(what: str, listed: tuple[object, ...], is_: tuple[object, ...]) -> None:
+    """Raise Tampered where the columns by which a row is found are not what the row itself says."""
+    if listed != is_:
+        raise Tampered(
+            f"{what} was altered: it is listed as {listed}, and is {is_}",
+            hint="`pilotage ledger verify` tells what else was; compare with a backup",
+        )
 
 
 class Session:
@@ -14,7 +25,7 @@ class Session:
         self._connection = connection
         self._writable = writable
         self._open = True
-        self.destroyed_a_key = False
+        self.destroyed = False
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield rows as they are fetched; only while the transaction is open."""

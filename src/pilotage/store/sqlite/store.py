@@ -19,6 +19,7 @@ from pilotage.store.sqlite.history import (
     SqliteProgress,
     SqliteResults,
     SqliteUnitKeys,
+    SqliteWords,
 )
 from pilotage.store.sqlite.migrations import migrate, shipped
 from pilotage.store.sqlite.session import Session
@@ -97,6 +98,10 @@ class SqliteTransaction:
         return SqliteErasures(self._session)
 
     @cached_property
+    def words(self) -> SqliteWords:
+        return SqliteWords(self._session)
+
+    @cached_property
     def results(self) -> SqliteResults:
         return SqliteResults(self._session)
 
@@ -164,8 +169,8 @@ class SqliteStore:
                 session.finish()
                 _roll_back(connection)
                 raise
-            if session.destroyed_a_key:
-                # Until it is folded back and cut, the write-ahead log still holds the page with the key.
+            if session.destroyed:
+                # Until it is folded back and cut, the write-ahead log still holds the page with what was destroyed.
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def secret(self, name: str) -> bytes:
