@@ -1,16 +1,13 @@
-"""A provider's declared quota beside the declared peak; what of a route a staging copy keeps."""
+"""A provider's declared quota beside the declared peak."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from pilotage.evaluation.client import Reply
 from pilotage.evaluation.plan import Plan
-from pilotage.spec.route import Limits, Money, Pace, Route
-from pilotage.staging.place import pinned_only
 from pilotage.staging.quota import ceilings
 from pilotage.staging.replay import Sent
 
@@ -38,13 +35,3 @@ def test_the_lowest_quota_comes_first_and_says_whether_it_limits() -> None:
 def test_what_is_not_declared_or_not_counted_is_no_ceiling(quota: dict[str, Any]) -> None:
     assert ceilings(plan(quota), [sent(None)], 4.0) == []
     assert ceilings(Plan(use_case="s", charter="c", candidate=RELEASE), [sent(1)], 4.0) == []
-
-
-def test_a_staging_copy_holds_the_budget_and_no_limit_by_key_or_unit() -> None:
-    money = Money(a_day=5, a_month=7, unit_a_day=1, unit_a_month=1, beyond="b")
-    limits = Limits(key=Pace(1, 1), unit=Pace(1, 1), max_tokens=9)
-    route = Route(use_case="s", unit="user", live="", releases={}, metrics={}, money=money, limits=limits)
-    kept = pinned_only(route)
-    assert kept.money == msgspec.structs.replace(money, unit_a_day=0, unit_a_month=0)
-    assert kept.limits == Limits(max_tokens=9)
-    assert pinned_only(msgspec.structs.replace(route, money=None)).money is None

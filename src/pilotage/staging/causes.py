@@ -12,10 +12,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 _LOOK = (
-    (
-        "the budget of",
-        "the use case's own [budget] held, as for one day; live users would get what `beyond` answers",
-    ),
     ("no answer: no connection", "is the gateway up at that address?"),
     ("no answer in time", "the gateway took the request and never ended it: look at its log"),
     ("no answer: the connection broke", "a gateway worker ended in the middle: look at its log"),

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 def pinned_only(route: Route) -> Route:
     """Return the route without rollout, shadow traffic and kept texts: only pinned releases are asked of it.
 
-    Without limits by key and unit too, of requests and of money: all of a replay comes with one key, and a minute of it is
-    much of a day. The use case's own budget holds, as for a day that begins with the replay.
+    Without limits by key and unit too (all of a replay comes with one key, and a minute of it is much of a day), and
+    without the budget, whose shares only the real workspace's control process gives out.
     """
     limits = msgspec.structs.replace(route.limits, key=Pace(), unit=Pace())
-    money = None if route.money is None else msgspec.structs.replace(route.money, unit_a_day=0, unit_a_month=0)
     return msgspec.structs.replace(
-        route, allocation=None, shadow=None, retention="none", retired=False, limits=limits, money=money
+        route, allocation=None, shadow=None, retention="none", retired=False, limits=limits, money=None
     )
 
 
