@@ -96,6 +96,8 @@ class Evaluation(Strict):
     """Files of more attacks for the suite `security` (docs/security.md), as patterns; the built-in ones are always sent."""
     templates: Lines = ()
     """Files of who may ask, for the suite `bias` (docs/bias.md), as patterns; they take the place of the built-in ones."""
+    scorer: str = ""
+    """A team's own scorer, `package.module:function`, in a folder of PILOTAGE_CALLABLES: it is given a case and a reply."""
     judge: Name | None = None
     """The variant that judges replies in the suite `judge`; its prompt is the rubric. It serves nobody."""
     labels: Lines = ()
