@@ -9,6 +9,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -174,6 +175,17 @@ def test_other_questions_are_noticed_with_examples(house: House) -> None:
     looked = house.run("ledger", use_case="help", spoken=True)["entries"][-1]
     assert (looked["actor"], looked["detail"]["revealed"]) == (LOCAL.id, True)
     assert looked["detail"]["reason"] == "a customer asked"
+    # What failed, as questions to ask again.
+    said = Feedback(id="f1", use_case="help", at=1, received=1, metric="resolved", value=0.0, inference="i700")
+    house.say(said)
+    house.say(msgspec.structs.replace(said, id="f2", inference="i701", value=1.0))
+    house.say(msgspec.structs.replace(said, id="f3", inference="gone"))
+    failed = house.run("failures", use_case="help")
+    assert failed["gone"] == 1
+    (one,) = failed["failures"]
+    assert (one["inference"], one["metric"]) == ("i700", "resolved")
+    assert one["question"].startswith("how do i ")
+    assert house.run("ledger", use_case="help")["entries"][-1]["action"] == "failures"
     assert b"pizza" not in house.workspace.state.read_bytes()
 
 

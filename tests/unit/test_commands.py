@@ -838,6 +838,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "record_round": {"use_case": "support", "release": "support/a@0", "said": {}},
     "record_recheck": {"use_case": "support", "release": "support/a@0", "value": 0.0, "low": 0.0, "high": 0.0, "n": 1},
     "alarm_examples": {"use_case": "support", "alarm": "0199"},
+    "failures": {"use_case": "support"},
     "blob": {"digest": "0" * 64},
     "results": {"use_case": "support", "run": "r"},
     "record_results": {"use_case": "support", "run": "r", "results": {"a": {}}},

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotage.evaluation.client import Reply
-from pilotage.evaluation.scorers import Contains, Exact, Facts, Scorer, fact_faults, normal, score_case
+from pilotage.evaluation.scorer import Scorer, normal
+from pilotage.evaluation.scorers import Contains, Exact, Facts, fact_faults, score_case
 from pilotage.records import Score
 from pilotage.spec.case import Case
 

@@ -45,5 +45,7 @@ def _sent(url: str, body: bytes, content_type: str) -> str:
         return f"answered {fault.code}"
     except (OSError, http.client.HTTPException, ValueError) as fault:
         reason = getattr(fault, "reason", fault)
+        if isinstance(reason, TimeoutError):
+            return f"did not answer within {SECONDS:.0f} s"
         return f"could not be reached ({type(reason).__name__})"
     return ""

@@ -121,6 +121,7 @@ def evaluate(
     all is the cases and these in turn. With judge, a model judges the replies, corrected by people's labels.
     Through the running server, or one started for the purpose. Exit 3 where nothing could be measured.
     """
+    from pilotage.app.own_scorer import own_scorer
     from pilotage.evaluation.run import evaluate as run
 
     if suite != "quality":
@@ -148,6 +149,7 @@ def evaluate(
             max_cases=max_cases,
             concurrency=concurrency,
             max_cost=max_cost,
+            own=own_scorer,
         )
         _write(name, found.pop("results"), results, junit)
         return found

@@ -28,13 +28,14 @@ def recheck(
     """
     from pilotage import settings
     from pilotage.app.borrow import serving
+    from pilotage.app.own_scorer import own_scorer
     from pilotage.evaluation.again import ask_again, probe_models
 
     where = commander(workspace, server)
     with serving(where) as (gateway, key):
         if cases:
             at = settings.load().clock.now()
-            found = asyncio.run(ask_again(where.run, gateway, key, name, at=at))
+            found = asyncio.run(ask_again(where.run, gateway, key, name, at=at, own=own_scorer))
         else:
             found = asyncio.run(probe_models(where.run, gateway, key, name))
     if as_json:

@@ -176,6 +176,7 @@ def _judge(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
 
 
 def _quality(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.app.own_scorer import own_scorer
     from pilotage.evaluation.run import evaluate
 
     return partial(
@@ -184,6 +185,7 @@ def _quality(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
         variant=wanted.variant,
         max_cases=wanted.max_cases,
         concurrency=wanted.concurrency,
+        own=own_scorer,
     )
 
 

@@ -163,7 +163,7 @@ def _silent(told: Stream, stream: Stream) -> bool:
     is not known what is usual.
     """
     if not told.ready:
-        return not stream.now.mean
+        return bool(stream.now.n) and not stream.now.mean
     return (told.cusum > 0 and not told.now.mean) if told.one_sided else told.cusum >= _DOUBTFUL
 
 

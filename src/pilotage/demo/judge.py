@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pilotage.evaluation.scorers import fact_faults, normal
+from pilotage.evaluation.scorer import normal
+from pilotage.evaluation.scorers import fact_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

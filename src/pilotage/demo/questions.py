@@ -18,7 +18,7 @@ import msgspec
 
 from pilotage.demo.articles import ASKED
 from pilotage.errors import FaultyFile
-from pilotage.evaluation.scorers import normal
+from pilotage.evaluation.scorer import normal
 from pilotage.upstream.ranking import Article, Index
 
 if TYPE_CHECKING:

@@ -14,16 +14,19 @@ from pilotage.evaluation.client import SHORT, GatewayClient
 from pilotage.evaluation.dataset import answer_key, asked, take_evenly
 from pilotage.evaluation.evidence import record
 from pilotage.evaluation.measures import Judged, cost, latency, quality
+from pilotage.evaluation.own_scorer import own_scorer
 from pilotage.evaluation.pace import Pace
 from pilotage.evaluation.plan import call, fetch_cases, fetch_plan
-from pilotage.evaluation.scorers import score_case
+from pilotage.evaluation.scorers import score_case, scorers_of
 from pilotage.stats.interval import paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pilotage.evaluation.measures import Measure
+    from pilotage.evaluation.own_scorer import OwnFunction
     from pilotage.evaluation.plan import Command, Plan
+    from pilotage.evaluation.scorer import Scorer
     from pilotage.spec.case import Case
 
 PROBES = 20
@@ -95,7 +98,14 @@ async def probe_models(command: Command, gateway: str, key: str, use_case: str) 
 
 
 async def ask_again(
-    command: Command, gateway: str, key: str, use_case: str, *, at: int, concurrency: int = 4
+    command: Command,
+    gateway: str,
+    key: str,
+    use_case: str,
+    *,
+    at: int,
+    concurrency: int = 4,
+    own: OwnFunction | None = None,
 ) -> list[dict[str, Any]]:
     """Ask the cases again of the live release and of its fallbacks, and record evidence of it.
 
@@ -103,18 +113,20 @@ async def ask_again(
     there are no cases.
     """
     plan = await _live_plan(command, use_case)
+    scorer = own_scorer(plan, own)
     cases = (await fetch_cases(command, plan)).taken
     data = (await fetch_cases(command, plan)).digest
     pace, found = Pace(concurrency), []
     async with GatewayClient(gateway, key, source="evaluation") as client:
         await client.check()
         for release in (await call(command, "recheck_plan", {"use_case": use_case}))["releases"]:
-            own = msgspec.structs.replace(plan, candidate=release)
+            mine = msgspec.structs.replace(plan, candidate=release)
+            scorers = scorers_of(plan.price(release), scorer)
             before, now = Answers(command, use_case, release), Answers(command, use_case, release, again=at)
             await before.find(cases)
             await now.collect(client, cases, pace, lambda _done, _of: None)
-            judged = [await _judged(case, now, before) for case in cases]
-            await record(command, own, _measures(own, judged, now, concurrency), data)
+            judged = [await _judged(case, now, before, scorers) for case in cases]
+            await record(command, mine, _measures(mine, judged, now, concurrency), data)
             found.append(
                 await call(command, "record_recheck", {"use_case": use_case, "release": release, **_difference(judged)})
             )
@@ -183,13 +195,13 @@ def _told(raw: bytes) -> bool:
     return bool(answer.choices and answer.choices[0].logprobs and answer.choices[0].logprobs.content)
 
 
-async def _judged(case: Case, now: Answers, before: Answers) -> Judged:
+async def _judged(case: Case, now: Answers, before: Answers, scorers: Sequence[Scorer]) -> Judged:
     kept = before.replies.get(answer_key(case))
     return Judged(
         case=case,
         reply=now.replies[answer_key(case)],
-        score=await score_case(case, now.replies[answer_key(case)], now.release),
-        before=await score_case(case, kept, now.release) if kept else None,
+        score=await score_case(case, now.replies[answer_key(case)], now.release, scorers),
+        before=await score_case(case, kept, now.release, scorers) if kept else None,
     )
 
 

@@ -20,16 +20,18 @@ from pilotage.evaluation.measures import (
     quality,
     quality_difference,
 )
+from pilotage.evaluation.own_scorer import own_scorer
 from pilotage.evaluation.pace import Pace
 from pilotage.evaluation.plan import Cases, Command, Plan, fetch_cases, fetch_plan
 from pilotage.evaluation.purse import Purse, tariff_of
 from pilotage.evaluation.results import result_of
-from pilotage.evaluation.scorers import score_case
+from pilotage.evaluation.scorers import score_case, scorers_of
 from pilotage.evaluation.value import worths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pilotage.evaluation.own_scorer import OwnFunction, OwnScorer
     from pilotage.records import Score
     from pilotage.spec.case import Case
 
@@ -48,11 +50,12 @@ async def evaluate(
     max_cases: int | None = None,
     concurrency: int = 8,
     max_cost: float | None = None,
+    own: OwnFunction | None = None,
 ) -> dict[str, Any]:
     """Measure a candidate against the baseline on the use case's own cases and record evidence of it.
 
     `variant` names one of several candidates; the first of them is measured otherwise. `gateway` is a base URL, `key` a
-    secret with the roles infer and operate. `max_cost` is the most that this run may cost, in the file's currency. Return
+    secret with the roles infer and operate. `own` gives the function of the team's own scorer by its name. `max_cost` is the most that this run may cost, in the file's currency. Return
     plain data: the measures with their intervals, what could not be measured and why, each case with what came of it, and
     a `summary` in a sentence. Raise NotMeasured, with nothing recorded, where there is no candidate, no case, no gateway,
     no reply that could be scored, or not the money for all cases. When interrupted, the answers so far are kept, no
@@ -62,6 +65,7 @@ async def evaluate(
         raise WrongCall("concurrency and max_cases are at least 1")
     sides = await _prepared(command, use_case, variant, max_cases, max_cost)
     plan, cases, answers, before = sides
+    scorer = own_scorer(plan, own)
     told = progress or (lambda _what, _done, _of: None)
     pace, purse = Pace(concurrency), Purse(max_cost, plan.currency)
     async with GatewayClient(gateway, key, source="evaluation") as client:
@@ -70,7 +74,7 @@ async def evaluate(
         if before is not None:
             await before.collect(client, cases.taken, pace, partial(told, "baseline"), purse)
     must_be_whole(sides.sides, purse)
-    judged = await _judge(cases.taken, answers, before)
+    judged = await _judge(plan, cases.taken, answers, before, scorer)
     baseline = before.release if before is not None else ""
     measures, missing = _measure(plan, judged, answers, before, concurrency)
     now = await fetch_plan(command, use_case, variant)
@@ -154,9 +158,13 @@ async def _prepared(
     return Sides(plan, cases, answers, before)
 
 
-async def _judge(cases: Sequence[Case], answers: Answers, before: Answers | None) -> list[Judged]:
+async def _judge(
+    plan: Plan, cases: Sequence[Case], answers: Answers, before: Answers | None, own: OwnScorer | None
+) -> list[Judged]:
+    by_release = {by.release: scorers_of(plan.price(by.release), own) for by in (answers, before) if by is not None}
+
     async def score(case: Case, by: Answers) -> Score | None:
-        return await score_case(case, by.replies[answer_key(case)], by.release)
+        return await score_case(case, by.replies[answer_key(case)], by.release, by_release[by.release])
 
     return [
         Judged(

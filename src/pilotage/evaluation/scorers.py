@@ -1,33 +1,19 @@
-"""Scorers: what makes a reply right. Unscored is not wrong: where there is no reply, there is no value."""
+"""Scorers by words: the facts of a reply, the whole of it, parts of it; and the score of a case by all scorers that apply."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pilotage.records import Score
+from pilotage.evaluation.forms import FORMS, Bounds
+from pilotage.evaluation.scorer import normal, scored, silent, unscored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pilotage.evaluation.client import Reply
+    from pilotage.evaluation.scorer import Scorer
+    from pilotage.records import Score
     from pilotage.spec.case import Case
-
-
-class Scorer(Protocol):
-    """Judges one reply to one case. It is awaited, for a scorer may itself have to ask somebody."""
-
-    name: str
-
-    def applies(self, case: Case) -> bool:
-        """Return whether this case says anything that this scorer judges by."""
-
-    async def score(self, case: Case, reply: Reply, release: str) -> Score:
-        """Return a value from 0 (wrong) to 1 (right), or None where it could not be scored."""
-
-
-def normal(text: str) -> str:
-    """Return the form in which texts are compared: case folded, white space collapsed."""
-    return " ".join(text.casefold().split())
 
 
 def fact_faults(text: str, required: Iterable[Iterable[str]], forbidden: Iterable[str]) -> list[str]:
@@ -52,9 +38,9 @@ class Facts:
 
     async def score(self, case: Case, reply: Reply, release: str) -> Score:
         if reply.text is None:
-            return _unscored(self.name, case, reply, release)
+            return unscored(self.name, case, release, silent(reply))
         faults = fact_faults(reply.text, case.required, case.forbidden)
-        return _scored(self.name, case, release, faults)
+        return scored(self.name, case, release, faults)
 
 
 class Exact:
@@ -67,9 +53,9 @@ class Exact:
 
     async def score(self, case: Case, reply: Reply, release: str) -> Score:
         if reply.text is None or case.exact is None:
-            return _unscored(self.name, case, reply, release)
+            return unscored(self.name, case, release, silent(reply))
         same = normal(reply.text) == normal(case.exact)
-        return _scored(self.name, case, release, [] if same else [f"is not {case.exact!r}"])
+        return scored(self.name, case, release, [] if same else [f"is not {case.exact!r}"])
 
 
 class Contains:
@@ -83,22 +69,19 @@ class Contains:
     async def score(self, case: Case, reply: Reply, release: str) -> Score:
         text = reply.text
         if text is None:
-            return _unscored(self.name, case, reply, release)
-        return _scored(self.name, case, release, [f"lacks {part!r}" for part in case.contains if part not in text])
+            return unscored(self.name, case, release, silent(reply))
+        return scored(self.name, case, release, [f"lacks {part!r}" for part in case.contains if part not in text])
 
 
-SCORERS: tuple[Scorer, ...] = (Facts(), Exact(), Contains())
+SCORERS: tuple[Scorer, ...] = (Facts(), Exact(), Contains(), *FORMS, Bounds())
+
+
+def scorers_of(price: tuple[float, float] | None, own: Scorer | None = None) -> tuple[Scorer, ...]:
+    """Return the scorers of a release at a price (for a million input and output tokens), and a team's own one."""
+    return (*SCORERS[:-1], Bounds(price), *((own,) if own is not None else ()))
 
 
 async def score_case(case: Case, reply: Reply, release: str, scorers: Sequence[Scorer] = SCORERS) -> Score | None:
     """Return the worst of the scores that apply (unscored is worse than wrong), or None where none applies."""
     scores = [await scorer.score(case, reply, release) for scorer in scorers if scorer.applies(case)]
     return min(scores, key=lambda score: -1.0 if score.value is None else score.value, default=None)
-
-
-def _scored(name: str, case: Case, release: str, faults: Sequence[str]) -> Score:
-    return Score(case=case.id, release=release, scorer=name, value=0.0 if faults else 1.0, why="; ".join(faults))
-
-
-def _unscored(name: str, case: Case, reply: Reply, release: str) -> Score:
-    return Score(case=case.id, release=release, scorer=name, value=None, why=reply.error or "the reply holds no text")

@@ -45,7 +45,7 @@ class Examples(Handle, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def data_find(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any]:
     """Say what is held of a unit, by use case and kind."""
     names = _use_cases(context, actor, arguments)
-    with _holdings(context) as holdings:
+    with held_in(context) as holdings:
         found = {name: _found(context, holdings, name, unit) for name, unit in names.items()}
     held = {name: counts for name, counts in found.items() if any(counts.values())}
     _told(context, actor, "data_find", arguments, {name: sum(counts.values()) for name, counts in held.items()})
@@ -58,7 +58,7 @@ def data_export(context: Context, actor: Actor, arguments: Unit) -> dict[str, An
     _why(arguments.reason)
     # On record before anything is shown.
     _told(context, actor, "data_export", arguments, dict.fromkeys(names, 0))
-    with _holdings(context) as holdings:
+    with held_in(context) as holdings:
         data = {name: holdings.export(name, unit) for name, unit in names.items()}
     return {"data": {name: tables for name, tables in data.items() if any(tables.values())}}
 
@@ -71,7 +71,7 @@ def data_erase(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any
     names = _use_cases(context, actor, arguments)
     erased: dict[str, dict[str, int]] = {}
     seq = None
-    with _holdings(context) as holdings:
+    with held_in(context) as holdings:
         for name, unit in names.items():
             pseudonym = secrets.token_hex(16)
             with context.store.write() as tx:
@@ -107,7 +107,7 @@ def alarm_examples(context: Context, actor: Actor, arguments: Examples) -> dict[
         ledger.append(
             tx, at=moment(context, tx), actor=actor.id, action="alarm_examples", use_case=alarm.use_case, detail=detail
         )
-    with _holdings(context) as holdings:
+    with held_in(context) as holdings:
         found = holdings.texts(alarm.use_case, ids)
     shown = found if arguments.reveal else [hidden(one) for one in found]
     return {"id": alarm.id, "use_case": alarm.use_case, "examples": shown}
@@ -149,7 +149,7 @@ def _use_cases(context: Context, actor: Actor, arguments: Unit) -> dict[str, str
     return {name: arguments.digest or access.keyed(secret, name, arguments.unit) for name in names}
 
 
-def _holdings(context: Context) -> AbstractContextManager[Holdings]:
+def held_in(context: Context) -> AbstractContextManager[Holdings]:
     if context.holdings is None:
         raise Refused("what is held of people cannot be reached from here", hint="use the command line or the server")
     return context.holdings()

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.spec.case_table import rows
+from pilotage.spec.expectation import FORMS, AtMost, Number, Similar, form_faults
 from pilotage.spec.fault import looks_secret, meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TEXT = ("id", "text", "scenario", "kind", "group")
-_KEYS = (*_TEXT, "messages", "required", "forbidden", "exact", "contains")
+_TABLE = (*_TEXT, "messages", "required", "forbidden", "exact", "contains")
+"""What a table can hold."""
+_KEYS = (*_TABLE, *FORMS)
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _SHOWN = 20
 _LONGEST_ID = 200
@@ -23,7 +26,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One example. A reply is right when of every group in `required` one alternative is in it, and nothing `forbidden`.
 
     Compared without regard to case, white space collapsed. `exact` is the whole reply, compared likewise; `contains`
-    are texts that must all be in it, to the letter. A case with none of the four is asked and measured for time and
+    are texts that must all be in it, to the letter. The rest is what `spec.expectation` says. A case with none of all these is asked and measured for time and
     cost, and scored for nothing. `kind` says what it tests: `quality`, `security`, `privacy` or a word of the team's own.
     Cases with the same `group` are alike (one conversation, one document, one question in several words), so they count for less than
     as many cases of their own. `messages` is a conversation in the place of one question; `text` is then what the user says last in it.
@@ -39,11 +42,20 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     forbidden: tuple[str, ...] = ()
     exact: str | None = None
     contains: tuple[str, ...] = ()
+    regex: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+    number: Number | None = None
+    similar: Similar | None = None
+    at_most: AtMost | None = None
+    refuses: bool | None = None
 
     @property
     def scorable(self) -> bool:
         """Return whether it says anything about a right reply."""
-        return bool(self.required or self.forbidden or self.contains) or self.exact is not None
+        said = (self.exact, self.schema, self.number, self.similar, self.at_most, self.refuses)
+        return bool(self.required or self.forbidden or self.contains or self.regex) or any(
+            one is not None for one in said
+        )
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -60,7 +72,7 @@ def read_cases(data: bytes, name: str = "") -> tuple[list[tuple[int, Case]], lis
     """
     cases: list[tuple[int, Case]] = []
     faults: list[Line] = []
-    found = rows(data, _KEYS) if name.lower().endswith(".csv") else _decoded(data)
+    found = rows(data, _TABLE) if name.lower().endswith(".csv") else _decoded(data)
     for number, value in found:
         case, wrong = (None, [value]) if isinstance(value, str) else _case(value)
         faults += [Line(number, says) for says in wrong]
@@ -101,7 +113,7 @@ def _decoded(data: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _case(value: dict[str, Any]) -> tuple[Case | None, list[str]]:
-    wrong = [*_text_faults(value), *_list_faults(value)]
+    wrong = [*_text_faults(value), *_list_faults(value), *form_faults(value)]
     for key in value:
         near = meant(key, _KEYS)
         if key not in _KEYS and near.startswith("; did you mean") and near.split("'")[1] not in value:

@@ -494,6 +494,9 @@ class Holdings(Protocol):
     def texts(self, use_case: str, inferences: Sequence[str]) -> list[dict[str, Any]]:
         """Return the texts of these inferences in the clear, or why there is none."""
 
+    def failures(self, use_case: str, *, low: Sequence[str], high: Sequence[str], most: int) -> list[dict[str, Any]]:
+        """Return the newest inferences of which somebody told 0 of a metric in `low`, or above 0 of one in `high`: one row each."""
+
     def spent(self, since: int, until: int) -> dict[str, int]:
         """Return what each use case cost from `since` until before `until`, in millionths of its currency."""
 

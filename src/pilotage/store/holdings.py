@@ -23,6 +23,13 @@ _WHOSE = {
     "texts": "id IN (SELECT id FROM mine)",
     "feedback": "unit = $2 OR inference IN (SELECT id FROM mine) OR key IN (SELECT key FROM mine WHERE key <> '')",
 }
+_FAILED = """
+    SELECT inference, max("at") AS "at", min(metric) AS metric FROM feedback
+    WHERE use_case = $1 AND inference <> '' AND (
+        (metric IN (SELECT unnest($2)) AND value <= 0) OR (metric IN (SELECT unnest($3)) AND value > 0)
+    )
+    GROUP BY inference ORDER BY 2 DESC, 1 LIMIT $4
+"""
 
 
 class Holdings:
@@ -47,6 +54,9 @@ class Holdings:
         told = [self._text(row) for row in found]
         kept = {one["inference"] for one in told}
         return told + [{"inference": one, "gone": "no text of it is kept"} for one in inferences if one not in kept]
+
+    def failures(self, use_case: str, *, low: Sequence[str], high: Sequence[str], most: int) -> list[dict[str, Any]]:
+        return self._events.query(_FAILED, (use_case, list(low), list(high), most))
 
     def spent(self, since: int, until: int) -> dict[str, int]:
         rows = self._events.query(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilotage.evaluation.scorers import normal
+from pilotage.evaluation.scorer import normal
 from pilotage.evaluation.security import sinks
 from pilotage.evaluation.security.refusal import refuses
 from pilotage.evaluation.security.views import acrostic, carries, plain

@@ -18,7 +18,15 @@ class Unloadable(Exception):
 
 
 def load(name: str, folders: Sequence[Path]) -> Callable[[dict[str, Any]], Any]:
-    """Return the function of `package.module:function`: async, or an async generator; raise Unloadable otherwise.
+    """Return the pipeline of `package.module:function`: async, or an async generator; raise Unloadable otherwise."""
+    function = load_function(name, folders)
+    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise Unloadable(f"{name!r} is no async function, nor an async generator")
+    return function
+
+
+def load_function(name: str, folders: Sequence[Path]) -> Callable[..., Any]:
+    """Return the function of `package.module:function`; raise Unloadable where there is none.
 
     Importing runs the code of the module, and of the packages around it; all of it lies in one of the folders.
     """
@@ -38,7 +46,7 @@ def load(name: str, folders: Sequence[Path]) -> Callable[[dict[str, Any]], Any]:
     if not any(origin.is_relative_to(folder.resolve()) for folder in folders):
         raise Unloadable(f"{module_name!r} is another module, at {origin}: give yours a name that nothing else has")
     function: Any = getattr(module, function_name, None)
-    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
-        raise Unloadable(f"{name!r} is no async function, nor an async generator")
-    found: Callable[[dict[str, Any]], Any] = function
+    if not callable(function):
+        raise Unloadable(f"{module_name!r} has no function {function_name!r}")
+    found: Callable[..., Any] = function
     return found
