@@ -125,6 +125,20 @@ def test_what_each_gate_measures_by_tier() -> None:
     assert measured("minimal", Stage.PRODUCTION) == set()
 
 
+def test_what_staging_declares_is_demanded_before_the_canary() -> None:
+    spec = use_case(FULL, staging={"holds": 1.5, "faults": 0.05, "shadow": 5, "shadow_a_day": 1})
+    found = measured_criteria(spec, status_of(spec, Stage.POC), Stage.CANARY)
+    assert found["scalability"] == Criterion(at_least=1.5)
+    assert found["fault_failures"] == Criterion(at_most=0.05)
+    assert found["shadow_errors"] == Criterion(at_most=0.02)
+    door = gate(spec, status_of(spec, Stage.STAGING), Stage.CANARY, evidence=[], approvals=[], now=NOW)
+    opens = {line.name: line.opens_with for line in door.criteria}
+    assert opens["scalability"] == "Run `pilotage rehearse support --ramp`."
+    assert opens["fault_failures"] == "Run `pilotage rehearse support --faults default`."
+    assert opens["shadow_errors"] == "Run `pilotage rehearse support --shadow`."
+    assert opens["replay_errors"] == "Run `pilotage rehearse support`."
+
+
 def test_the_file_replaces_a_default_or_adds_to_it() -> None:
     gates = {"staging": {"security": {"at_most": 0.2}, "tone": {"at_least": 0.8}}}
     spec = use_case(FULL, gates=gates)

@@ -10,6 +10,7 @@ from pilotage.decision.rules import DAY, NO_RULES
 from pilotage.decision.verdict import Verdict, of_evidence
 from pilotage.decision.wording import currency_of, evidence_text, measured_text
 from pilotage.spec.gates import Criterion
+from pilotage.spec.measures import EVALUATED
 from pilotage.stats.clustered import prompts_needed
 from pilotage.status import ROAD, Stage
 
@@ -25,6 +26,8 @@ COMPARED = "quality_difference"
 """The one measure that is about two releases: it counts only against the release that serves now."""
 SUITES = ("security", "over_refusal", "privacy", "redaction", "bias", "judge", "preference")
 """What the suites measure, by what its name begins with."""
+REHEARSED = {"scalability": "--ramp", "fault": "--faults default", "shadow": "--shadow", "day": "--day"}
+"""How `rehearse` is asked for what it does not measure by itself, by what the measure's name begins with."""
 HOW = {
     Stage.POC: "pilotage evaluate {name}",
     Stage.STAGING: "pilotage evaluate {name}",
@@ -73,6 +76,12 @@ def measured_criteria(
         limits = [guardrail.limit for guardrail in spec.guardrails.values() if guardrail.limit]
         if limits:
             defaults["replay_latency"] = Criterion(at_most=min(limits) / 1_000_000)
+        if spec.staging.holds is not None:
+            defaults["scalability"] = Criterion(at_least=spec.staging.holds)
+        if spec.staging.faults is not None:
+            defaults["fault_failures"] = Criterion(at_most=spec.staging.faults)
+        if spec.staging.shadow:
+            defaults["shadow_errors"] = Criterion(at_most=0.02)
     return rules.tightened(stage.value, {**defaults, **getattr(spec.gates, stage.value, {})})
 
 
@@ -120,7 +129,7 @@ def measured_line(
     wanted = (
         f"{'at most' if criterion.at_least is None else 'at least'} {measured_text(measure, bound or 0.0, currency)}"
     )
-    how = HOW[stage].format(name=spec.name) + _suite(measure) + (f" --variant {variant}" if variant else "")
+    how = _command(stage, spec.name, measure) + (f" --variant {variant}" if variant else "")
     if found is None:
         says = f"{measure} must be {wanted}; {why_not or 'it has not been measured for this release'}."
         return CriterionResult(name=measure, verdict=verdict, says=says, opens_with=f"Run `{how}`.")
@@ -136,7 +145,12 @@ def measured_line(
         opens_with = f"Change the candidate and `pilotage apply` it; `{how}` then measures the new release."
     else:
         needed = _needed(criterion, found)
-        opens_with = f"{_unanswered(found)}Measure on more cases, which narrows the interval: {needed}add cases, then run `{how}`."
+        more = (
+            f"Rehearse more requests, which narrows the interval: run `{how}`, with a larger --requests."
+            if " rehearse " in how
+            else f"Measure on more cases, which narrows the interval: {needed}add cases, then run `{how}`."
+        )
+        opens_with = f"{_unanswered(found)}{more}"
     return CriterionResult(
         name=measure,
         verdict=verdict,
@@ -148,6 +162,16 @@ def measured_line(
         n=found.n,
         evidence=found.id,
     )
+
+
+def _command(stage: Stage, name: str, measure: str) -> str:
+    """Return what measures it, whichever gate reads it."""
+    if measure.partition("_")[0] in (*REHEARSED, "replay"):
+        option = REHEARSED.get(measure.partition("_")[0], "")
+        return f"pilotage rehearse {name} {option}".rstrip()
+    if measure in EVALUATED or _suite(measure):
+        return f"pilotage evaluate {name}{_suite(measure)}"
+    return HOW[stage].format(name=name)
 
 
 def _suite(measure: str) -> str:

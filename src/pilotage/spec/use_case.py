@@ -117,6 +117,11 @@ class Staging(Strict):
     """The most that one day's copies may cost, over all workers. Shadow traffic needs it, and prices of its candidates."""
     shadow_at_once: Annotated[int, Field(ge=1, le=64)] = 4
     """Copies that one worker may have under way."""
+    holds: Annotated[float, Field(gt=0)] | None = None
+    """How many times the declared peak must hold (`rehearse --ramp`); the gate into canary then reads `scalability`."""
+    faults: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The largest share of users that may be left without any answer while faults are inflicted (`rehearse --faults`); the gate into
+    canary then reads `fault_failures`."""
 
 
 class UseCase(Strict):

@@ -26,6 +26,15 @@ _SERVED = {
 }
 
 
+class Quota(Strict):
+    """What a provider lets an account ask, as its price list or its console says."""
+
+    requests_a_minute: Annotated[int, Field(ge=1)] | None = None
+    """The most requests in one minute."""
+    tokens_a_minute: Annotated[int, Field(ge=1)] | None = None
+    """The most tokens in one minute, of requests and answers together."""
+
+
 class Upstream(Strict):
     """Where a model is served: a provider that Pilotage knows, or any base URL that speaks a protocol it knows."""
 
@@ -63,6 +72,8 @@ class Upstream(Strict):
     """The most requests that wait for one of these to end; others are turned away at once."""
     wait_timeout: Duration = 5_000_000
     """How long they wait."""
+    quota: Quota | None = None
+    """What the provider lets you ask. `rehearse --ramp` holds it against the declared peak; nothing here enforces it."""
 
     @field_validator("base_url")
     @classmethod

@@ -22,6 +22,7 @@ from pilotage.evaluation.measures import Measure
 from pilotage.evaluation.plan import fetch_cases, fetch_plan
 from pilotage.staging.causes import causes, look
 from pilotage.staging.findings import slow_beyond
+from pilotage.staging.quota import ceilings
 from pilotage.staging.rehearse import LATE, digest, likely
 from pilotage.staging.replay import Ask, Sent, replay
 
@@ -107,7 +108,10 @@ async def ramp(
         raise NotMeasured("the sender could not keep even the lowest rate", hint="use a machine with more to spare")
     held = max((rung.rate for rung in rungs if rung.holds), default=0.0)
     ended = None if rungs[-1].holds else rungs[-1]
-    limits = _limits(plan, rungs, everything, peak, late=late)
+    above = ceilings(plan, everything, peak)
+    most = above[0].rate if above else float("inf")
+    limits = [*_limits(plan, rungs, everything, peak, late=late), *(one.says for one in above)]
+    end = min(ended.rate if ended else rungs[-1].rate, most)
     detail = {
         "peak": peak,
         "peak_from": says,
@@ -115,29 +119,30 @@ async def ramp(
         "rungs": [msgspec.to_builtins(rung) for rung in rungs],
         "knee": ended.rate if ended else None,
         "limits": limits,
+        "limited_by": above[0].name if most < held else "the ramp" if ended else "nothing found",
         **causes(everything),
     }
     measure = Measure(
         measure="scalability",
-        value=held / peak,
-        low=held / peak,
-        high=(ended.rate if ended else rungs[-1].rate) / peak,
+        value=min(held, most) / peak,
+        low=min(held, most) / peak,
+        high=max(end, min(held, most)) / peak,
         n=len(everything),
         method=f"the highest rate that holds, in multiples of {peak:.4g} a second ({says}); open loop; a rung holds with at"
         f" most {MOST_ERRORS:.0%} errors, and 95 % within {limit:g} s and {KNEE:g} times the first rung's; the upper end is"
-        " the first that does not, or the last",
+        " the first that does not, or the last; never beyond the provider's declared quota",
         detail=detail,
     )
     now = await fetch_plan(command, use_case, variant)
     if (now.candidate, now.charter) != (plan.candidate, plan.charter):
         raise Conflict(f"{use_case} was changed during the ramp, so nothing was recorded", hint="run it again")
     evidence = await record(command, plan, [measure], digest(cases, planned))
-    end = f"the knee is at {ended.rate:.4g}" if ended else "no knee was found"
+    knee = f"the knee is at {ended.rate:.4g}" if ended else "no knee was found"
     return {
         **outcome(plan, [measure], {}, evidence),
         **detail,
         "summary": f"{plan.candidate} holds {held:.4g} requests a second, {held / peak:.2g} times the peak of {peak:.4g}"
-        f" ({says}); {end}; {'; '.join(limits)}.",
+        f" ({says}); {knee}; {'; '.join(limits)}.",
     }
 
 
