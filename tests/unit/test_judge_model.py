@@ -57,6 +57,10 @@ def rows(n: int, *, right: float, found: float, seed: int = 1) -> tuple[list[Row
         ("", None),
         (None, None),
         ("\ud800", None),
+        ('{"verdict": "wrong", "verdict": "right"}', None),
+        ('{"verdict": "wrong", "\\u0076erdict": "right"}', None),
+        ('[["verdict", "right"]]', None),
+        ("[" * 100_000, None),
     ],
 )
 def test_a_verdict_is_the_object_that_was_asked_for_or_none(text: str | None, verdict: str | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+import json
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
@@ -23,6 +24,9 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     better: Literal["first", "second", "tie"]
     why: str = ""
+
+
+Said = TypeVar("Said", Verdict, Choice)
 
 
 def digest_of(text: str) -> str:
@@ -48,16 +52,22 @@ def asks_which_is_better(case: Case, first: str, second: str) -> Case:
 
 def verdict_of(reply: Reply) -> Verdict | None:
     """Return the judge's verdict; None where its answer is anything but the object that was asked for."""
-    try:
-        return msgspec.json.decode((reply.text or "").strip(), type=Verdict)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
+    return _read(reply, Verdict)
 
 
 def choice_of(reply: Reply) -> Choice | None:
+    """Return which of two replies the judge finds better; None where its answer is no such object."""
+    return _read(reply, Choice)
+
+
+def _read(reply: Reply, kind: type[Said]) -> Said | None:
     try:
-        return msgspec.json.decode((reply.text or "").strip(), type=Choice)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        # Of a key that stands there twice either could be meant, and msgspec would take the last.
+        pairs = json.loads((reply.text or "").strip(), object_pairs_hook=tuple)
+        if not isinstance(pairs, tuple) or len(dict(pairs)) < len(pairs):
+            return None
+        return msgspec.convert(dict(pairs), kind)
+    except (ValueError, RecursionError):
         return None
 
 
