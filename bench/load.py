@@ -22,13 +22,17 @@ END, TAIL = b"\r\n\r\n", b"\r\n0\r\n\r\n"
 class Plan:
     """What is sent: the request of a unit, as bytes."""
 
-    def __init__(self, key: str, model: str | list[str], *, stream: bool = False, size: int = 0) -> None:
+    def __init__(
+        self, key: str, model: str | list[str], *, stream: bool = False, size: int = 0, events: int = 0
+    ) -> None:
+        """`size` is the bytes of the question, `events` how many the answer's stream has (0: as many as the upstream's usual)."""
         content = QUESTION + " " + "x" * max(0, size - len(QUESTION)) if size else QUESTION
         self._models = [model] if isinstance(model, str) else model
         self._stream = stream
         self._key = key
         messages = [{"role": "user", "content": content}]
-        self._bodies = [json.dumps({"model": m, "messages": messages, "stream": stream}).encode() for m in self._models]
+        told: dict[str, Any] = {"messages": messages, "stream": stream, **({"max_tokens": events} if events else {})}
+        self._bodies = [json.dumps({"model": model, **told}).encode() for model in self._models]
 
     def request(self, number: int) -> bytes:
         body = self._bodies[number % len(self._bodies)]
@@ -98,25 +102,31 @@ async def connect(address: tuple[str, int], count: int, make: Callable[[], Clien
     return [(await loop.create_connection(make, *address))[1] for _ in range(count)]
 
 
-async def closed_loop(address: tuple[str, int], plan: Plan, requests: int, connections: int = 16) -> float:
-    """Send the requests and return the seconds it took."""
+async def closed_loop(
+    address: tuple[str, int], plan: Plan, requests: int, connections: int = 16, at_once: int = 64
+) -> float:
+    """Send the requests, the connections in turn and so many at one time, and return the seconds it took."""
     done = asyncio.get_running_loop().create_future()
     left: Iterator[int] = iter(range(requests))
     answers = 0
 
+    free: deque[Client] = deque()
+
     def answered(client: Client) -> None:
         nonlocal answers
         answers += 1
+        free.append(client)
         if (number := next(left, None)) is not None:
-            client.send(plan.request(number))
+            free.popleft().send(plan.request(number))
         elif answers == requests:
             done.set_result(None)
 
     clients = await connect(address, connections, lambda: Client(plan.stream, answered))
+    free.extend(clients)
     started = time.perf_counter()
-    for client in clients:
+    for _ in range(min(at_once, connections)):
         if (number := next(left, None)) is not None:
-            client.send(plan.request(number))
+            free.popleft().send(plan.request(number))
     await done
     took = time.perf_counter() - started
     for client in clients:

@@ -36,7 +36,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from gateway import free_port
+from proxies import free_port
 
 from pilotage.decision.batch import Batch
 from pilotage.store.events import EventsReader

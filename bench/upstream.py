@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import sys
+from functools import lru_cache
 from typing import Any, cast
 
 import uvloop
@@ -32,6 +34,9 @@ WORDS = [
     "it",
     "cost",
 ]
+_UNBOUND = 1000
+"""What a request without a bound is given by the use case that is measured: it asks for the usual stream."""
+_WANTED = re.compile(rb'"max_tokens":(\d+)')
 UNARY = json.dumps(
     {
         "id": "chatcmpl-bench",
@@ -61,6 +66,13 @@ def event(content: str | None) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
+@lru_cache
+def stream(events: int) -> list[bytes]:
+    """Return a stream of so many events, and the two that end it."""
+    said = [event(f" {WORDS[number % len(WORDS)]}") for number in range(events)]
+    return [*said, event(""), event(None) + b"0\r\n\r\n"]
+
+
 class Canned(asyncio.Protocol):
     def __init__(self, events: int) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(UNARY)
@@ -68,10 +80,8 @@ class Canned(asyncio.Protocol):
         self.broken = (
             b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
         )
-        self.events = [event(f" {WORDS[i % len(WORDS)]}") for i in range(events)] + [
-            event(""),
-            event(None) + b"0\r\n\r\n",
-        ]
+        self.usual = events
+        self.events = stream(events)
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -91,6 +101,8 @@ class Canned(asyncio.Protocol):
             if b'"model":"broken' in body:
                 self.transport.write(self.broken)
             elif b'"stream":true' in body:
+                wanted = _WANTED.search(body)
+                self.events = stream(self.usual if wanted is None or int(wanted[1]) == _UNBOUND else int(wanted[1]))
                 self.transport.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
                 )

@@ -129,13 +129,13 @@ def matches(key: Key, secret: str) -> bool:
 
 def keyed(secret: bytes, *parts: str) -> str:
     """Return 32 hex digits of HMAC-SHA256 over length-prefixed parts: unit digests, business keys and MACs of ids."""
-    pieces: list[bytes] = []
+    inner, outer = _begun(secret)
+    inner, outer = inner.copy(), outer.copy()
+    message = b""
     for part in parts:
         data = part.encode()
-        pieces += (len(data).to_bytes(4, "big"), data)
-    begun = _begun(secret)
-    inner, outer = begun[0].copy(), begun[1].copy()
-    inner.update(b"".join(pieces))
+        message += len(data).to_bytes(4, "big") + data
+    inner.update(message)
     outer.update(inner.digest())
     return outer.hexdigest()[:32]
 

@@ -72,14 +72,11 @@ def clock_from(text: str) -> Clock:
 
 def new_id(clock: Clock) -> str:
     """Return a UUIDv7 as 32 hex digits: 48 bits of milliseconds, then 74 random bits (RFC 9562, section 5.7)."""
-    milliseconds = clock.now() // 1000
     while True:
         try:
-            tail = _TAILS.pop()
-            break
+            return f"{clock.now() // 1000:012x}{_TAILS.pop()}"
         except IndexError:
             _TAILS.extend(_tails())
-    return f"{milliseconds:012x}{tail}"
 
 
 _TAILS: list[str] = []

@@ -40,12 +40,12 @@ def chunk(text: str, **more: object) -> bytes:
     ],
 )
 def test_only_what_certainly_holds_nothing_is_clear(said: list[str], clear: bool) -> None:
-    assert passage(FOUND).clear(said, "in") is clear
-    assert passage(FOUND).clear(said, "out") is clear
+    assert Filters((FOUND,), "").clear(said, "in") is clear
+    assert Filters((FOUND,), "").clear(said, "out") is clear
 
 
 def test_other_filters_always_look_closely() -> None:
-    assert not passage(FOUND, CLOSER).clear(["harmless"], "in")
+    assert not Filters((FOUND, CLOSER), "").clear(["harmless"], "in")
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,36 @@ def test_an_event_that_says_more_is_read_whole() -> None:
     assert b"example.com" not in sieve.take(sneaked)
     broken = chunk("three ").replace(b'"three "', b'"three')
     assert sieve.take(broken) == broken
+
+
+def texts_of(out: bytes) -> str:
+    said = [
+        msgspec.json.decode(one.removeprefix(b"data: ")) for one in out.split(b"\n\n") if one and b"[DONE]" not in one
+    ]
+    return "".join(one["choices"][0]["delta"].get("content", "") for one in said)
+
+
+@given(st.lists(WORDS, max_size=12), st.lists(st.integers(1, 5), min_size=12, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_events_that_come_together_say_what_they_would_say_one_by_one(words: list[str], sizes: list[int]) -> None:
+    ending = [
+        event(msgspec.json.encode({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})),
+        event(b"[DONE]"),
+    ]
+    events = [*map(chunk, words), *ending]
+    together, apart = chat.ChatSieve(passage(FOUND)), chat.ChatSieve(passage(FOUND))
+    alone = b"".join(apart.take(one) for one in events)
+    out = b""
+    for size in [*sizes, len(events)]:
+        some, events = events[:size], events[size:]
+        out += together.take_all(some)
+    assert texts_of(out) == texts_of(alone)
+    assert out.endswith(event(b"[DONE]"))
+
+
+def test_nothing_follows_what_is_blocked() -> None:
+    sieve = chat.ChatSieve(passage(FilterRule(name="pii", kind="personal_data", side="both", action="block")))
+    out = sieve.take_all([chunk("mail "), chunk("jo@example.com "), chunk("or call "), chunk("us"), event(b"[DONE]")])
+    assert sieve.done
+    assert b"example.com" not in out
+    assert out.count(b"content_filter") == out.count(b"[DONE]") == 1

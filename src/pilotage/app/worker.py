@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -68,6 +69,9 @@ SYNC_EVERY = 5
 DRAIN_SECONDS = 30
 LINGER_SECONDS = 5.0
 """For callers of a worker that is replaced: what they send meanwhile is answered, and then the connection closed."""
+
+_COLLECT = (10_000, 20, 20)
+"""How much is made before cycles are looked for: nothing that a request makes is one."""
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +143,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the parent is gone; then answer what was begun and return.
 
-    Retired, it does the same, but lets callers that are between two requests send one more.
+    Retired, it does the same, but lets callers that are between two requests send one more. `early` are signals that came
+    before.
     """
     async with AsyncExitStack() as stack:
         store = SqliteStore(workspace.state)
@@ -193,6 +198,9 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
         listener = Listener(gateway.handle)
+        # What is there now stays: the collector of cycles need not walk it, again and again, while requests are answered.
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
 
         def retire() -> None:
             listener.linger_seconds = LINGER_SECONDS

@@ -80,8 +80,9 @@ class Gateway:
 
     async def handle(self, incoming: Incoming) -> None:
         """Answer one request. Cancelled, the caller is gone and nobody reads an answer."""
+        incoming.id = new_id(self._clock)
         given = incoming.header(b"x-request-id")
-        incoming.out["x-request-id"] = given if given and _REQUEST_ID.fullmatch(given) else new_id(self._clock)
+        incoming.out["x-request-id"] = given if given and _REQUEST_ID.fullmatch(given) else incoming.id
         path = incoming.path
         if path not in self._paths:
             path = next((folder for folder in _FOLDERS if path.startswith(folder + "/")), path)

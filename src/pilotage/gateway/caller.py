@@ -14,6 +14,7 @@ from pilotage.upstream.alarm import Alarm
 if TYPE_CHECKING:
     import asyncio
 
+    from pilotage.gateway.lane import Lane
     from pilotage.gateway.listener import Listener
 
 HEADERS_LIMIT = 32 << 10
@@ -25,7 +26,7 @@ class HeadersTooLarge(Exception):
 
 
 class Caller(Flow):
-    """Starts a task for each request as soon as its head is there; a connection that is lost cancels it."""
+    """Opens a lane for each request as soon as its head is there; a connection that is lost cancels it."""
 
     head_seconds: ClassVar[float] = 10.0
     """For a head once it began. Sending a little now and then gains no time."""
@@ -44,6 +45,8 @@ class Caller(Flow):
         """The request whose body is on its way."""
         self._answering: Incoming | None = None
         self._waiting: deque[Incoming] = deque()
+        self._opened: Lane | None = None
+        """What begins when the parser has told all of what came with its head."""
         # Bytes since the parser last told of a head, of body or of an end; and of what it was given just before.
         self._silent = self._recent = 0
         self._in_head = self._progress = self._switching = self._ending = False
@@ -66,20 +69,20 @@ class Caller(Flow):
         self._alarm.close()
         self._waiting.clear()
         self.resume_writing()
-        if self._answering is not None and self._answering.task is not None:
-            self._listener.cancel(self._answering.task)
+        if self._answering is not None and self._answering.lane is not None:
+            self._answering.lane.cancel()
         # It holds this object's methods: without this, both would wait for the garbage collector.
         self._parser = None
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= HEADERS_LIMIT:
-            self._feed(data)
+            self._take(data)
         else:
             view = memoryview(data)
             for start in range(0, len(data), HEADERS_LIMIT):
                 if self._transport.is_closing():
                     return
-                self._feed(view[start : start + HEADERS_LIMIT])
+                self._take(view[start : start + HEADERS_LIMIT])
         if (self._silent or self._in_head or self._arriving is not None) and not self._since:
             self._since = now = self._loop.time()
             self._alarm.set(now + (self.body_seconds if self._arriving is not None else self.head_seconds))
@@ -119,7 +122,7 @@ class Caller(Flow):
         )
         self._arriving, self._since = incoming, 0.0
         if self._answering is None and not self._waiting:
-            self._start(incoming)
+            self._opened = self._start(incoming)
         else:
             # One after another: nobody's requests are answered faster for being sent at once.
             self._waiting.append(incoming)
@@ -150,7 +153,7 @@ class Caller(Flow):
         if not incoming.keep or (self._ending and not self._linger):
             self._transport.close()
         elif self._waiting:
-            self._start(self._waiting.popleft())
+            self._start(self._waiting.popleft()).start()
         else:
             self.release()
             idle = self._linger if self._ending else self.idle_seconds
@@ -167,12 +170,18 @@ class Caller(Flow):
         elif not (self._silent or self._in_head):
             self._alarm.set(self._loop.time() + linger)
 
-    def _start(self, incoming: Incoming) -> None:
+    def _start(self, incoming: Incoming) -> Lane:
         self._answering = incoming
         if self._ending and not self._waiting:
             incoming.keep = False
-        incoming.task = task = self._loop.create_task(self._listener.answer(incoming))
-        self._listener.tasks.add(task)
+        incoming.lane = lane = self._listener.lane(incoming)
+        return lane
+
+    def _take(self, data: bytes | memoryview) -> None:
+        self._feed(data)
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.start()
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._progress = False

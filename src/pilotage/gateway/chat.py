@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from pilotage.clock import Clock, new_id
+from pilotage.clock import Clock
 from pilotage.errors import UpstreamError
 from pilotage.gateway.wire import Incoming, refused
 from pilotage.serving.outcome import Exposure
@@ -16,11 +16,9 @@ from pilotage.serving.serve import Whole, answers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pilotage.gateway.door import Admitted, Door
+    from pilotage.gateway.door import Door
     from pilotage.gateway.limits import Limits
-    from pilotage.serving.grant import Grant
     from pilotage.serving.serve import Server
-    from pilotage.serving.trace import Trace
 
 
 class Chat:
@@ -48,19 +46,8 @@ class Chat:
             raise refused(400, says, code="unsupported_surface", param="model")
         admitted, grant = self._limits.admit(admitted, request, len(body), incoming.out)
         trace = self._server.tracing(incoming.header(b"traceparent"), incoming.header(b"tracestate"))
-        exposure = self._expose(admitted, received, arrived, trace, grant)
-        incoming.out |= {
-            "x-pilotage-inference": self._door.inference_name(admitted.route.use_case, exposure.id),
-            "x-pilotage-release": admitted.assignment.reference,
-            "x-pilotage-variant": admitted.assignment.release.variant,
-        }
-        await self._answer(incoming, exposure, request)
-
-    def _expose(
-        self, admitted: Admitted, received: int, arrived: int, trace: Trace | None, grant: Grant | None
-    ) -> Exposure:
-        return Exposure(
-            id=new_id(self._clock),
+        exposure = Exposure(
+            id=incoming.id,
             route=admitted.route,
             assignment=admitted.assignment,
             received=received,
@@ -73,6 +60,11 @@ class Chat:
             trace=trace,
             grant=grant,
         )
+        out = incoming.out
+        out["x-pilotage-inference"] = self._door.inference_name(admitted.route.use_case, exposure.id)
+        out["x-pilotage-release"] = admitted.assignment.reference
+        out["x-pilotage-variant"] = admitted.assignment.release.variant
+        await self._answer(incoming, exposure, request)
 
     async def _answer(self, incoming: Incoming, exposure: Exposure, request: Request) -> None:
         try:

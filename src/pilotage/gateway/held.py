@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.clock import SECOND
-from pilotage.serving.purse import Allowance
+from pilotage.gateway.pace import Paced, subject
+from pilotage.serving.purse import Allowance, Purse
 from pilotage.serving.tariff import PLAIN, Tariff, Worst, assignable, tariff
 from pilotage.spec.period import KINDS, Kind, Period
 from pilotage.spec.route import Pace
@@ -17,20 +18,34 @@ if TYPE_CHECKING:
     from pilotage.gateway.pace import Count, Counter
     from pilotage.spec.route import Route
 
+_KEYS_MOST = 10_000
 SOON = 5 * SECOND
 """Real time before a day or a month ends at which a share of the next is asked for."""
+
+
+class Capped(NamedTuple):
+    """Money that a request is paid from: whose it is in words, when its period ends, and the most there is of it."""
+
+    purse: Purse | UnitPurse
+    whose: str
+    period: Period
+    cap: int
 
 
 class UseCase:
     """One use case whose requests are limited, by its own file or by some key's."""
 
     __slots__ = (
-        "_pinned", "allowances", "paced", "paces_keys", "paces_units", "quoted", "route", "tariff", "unit_caps", "usual",
+        "_capped", "_keys", "_pinned", "_until",
+        "allowances", "paced", "paces_units", "quoted", "route", "tariff", "unit_caps", "usual",
     )  # fmt: skip
 
     def __init__(self, route: Route, known: dict[str, Allowance]) -> None:
         self.route = route
         self.quoted = repr(route.use_case)
+        self._capped: tuple[Capped, ...] = ()
+        self._until = 0
+        self._keys: dict[str, tuple[Paced, ...]] = {}
         self.tariff = tariff(route, assignable(route))
         self._pinned: dict[str, Tariff] = {}
         prices, limits, money = self.tariff, route.limits, route.money
@@ -42,13 +57,29 @@ class UseCase:
         if money is not None:
             each: tuple[tuple[Kind, int], ...] = (("day", money.unit_a_day), ("month", money.unit_a_month))
             self.unit_caps = tuple((kind, cap) for kind, cap in each if cap)
-        self.paces_keys, self.paces_units = limits.key != Pace(), limits.unit != Pace()
-        self.paced = self.paces_keys or self.paces_units
+        self.paces_units = limits.unit != Pace()
+        self.paced = self.paces_units or limits.key != Pace()
+
+    def capped(self, now: int) -> tuple[Capped, ...]:
+        """Return this worker's shares of its budget, as they are for requests until one of their periods ends."""
+        if now >= self._until:
+            self._capped = tuple(Capped(one.purse(now), self.quoted, one.now, one.cap) for one in self.allowances)
+            self._until = min((one.period.end for one in self._capped), default=now)
+        return self._capped
+
+    def key(self, caller: str) -> tuple[Paced, ...]:
+        """Return what of a key's minute this use case limits, if anything."""
+        found = self._keys.get(caller)
+        if found is None:
+            if len(self._keys) >= _KEYS_MOST:
+                self._keys.clear()
+            pace = self.route.limits.key
+            of = Paced(f"this key, of {self.quoted},", subject("key", self.route.use_case, caller), pace)
+            found = self._keys[caller] = (of,) if pace != Pace() else ()
+        return found
 
     def prices(self, pinned: str) -> Tariff:
-        """Return what a request may cost, or one that is pinned to a release."""
-        if not pinned:
-            return self.tariff
+        """Return what a request that is pinned to a release may cost."""
         found = self._pinned.get(pinned)
         if found is None:
             found = self._pinned[pinned] = tariff(self.route, [pinned])

@@ -5,16 +5,16 @@ All of it out of this process's memory. An empty share refuses at once; it is re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import Clock, ScaledClock
 from pilotage.errors import RequestError
-from pilotage.gateway.held import SOON, Own, UnitPurse, UseCase
+from pilotage.gateway.held import SOON, Capped, Own, UnitPurse, UseCase
 from pilotage.gateway.pace import Counter, Paced, Paces, late, subject
 from pilotage.serving.grant import Grant
 from pilotage.serving.routing import Assignment
 from pilotage.serving.serve import answers
-from pilotage.spec.period import Kind, Period, period
+from pilotage.spec.period import Kind, period
 from pilotage.spec.route import Pace
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ BEYOND = "beyond"
 """Why a release was assigned that answers because money does not suffice."""
 _TOKEN = 4
 """Bytes that a token has on average, for what a minute is supposed to hold."""
-_ELSEWHERE = ("previous_response_id", "conversation")
+_ELSEWHERE = frozenset({"previous_response_id", "conversation"})
 """Fields that name what a provider keeps: how much of it goes into a request, and is paid for, only that provider knows."""
 _NO_PACE = Pace()
 
@@ -40,15 +40,6 @@ _NO_PACE = Pace()
 class Periods(Protocol):
     def __getitem__(self, kind: Kind, /) -> Counter:
         """Return what counts money by days, or by months."""
-
-
-class Capped(NamedTuple):
-    """Money that a request is paid from: whose it is in words, when its period ends, and the most there is of it."""
-
-    purse: Purse | UnitPurse
-    whose: str
-    period: Period
-    cap: int
 
 
 class Limits:
@@ -116,7 +107,8 @@ class Limits:
             says = f"the body has {size:,} bytes; {held.route.use_case!r} takes {limits.max_bytes:,}"
             raise RequestError(413, says, code="request_too_large")
         now = self._clock.now()
-        prices = held.prices(admitted.assignment.reference if admitted.assignment.arm == "pinned" else "")
+        pinned = admitted.assignment.arm == "pinned"
+        prices = held.prices(admitted.assignment.reference) if pinned else held.tariff
         answer = prices.answer(request, limits.max_tokens)
         capped = () if prices.free else self._capped(admitted, held, own, now)
         if capped:
@@ -140,8 +132,11 @@ class Limits:
 
     def _capped(self, admitted: Admitted, held: UseCase, own: Own | None, now: int) -> Sequence[Capped]:
         """Return everything that a request is paid from."""
+        shares = held.capped(now)
+        if own is None and not held.unit_caps:
+            return shares
         name = held.route.use_case
-        found = [Capped(one.purse(now), held.quoted, one.now, one.cap) for one in held.allowances]
+        found = list(shares)
         if own is not None:
             found += [Capped(one.purse(now), "this key", one.now, one.cap) for one in own.allowances]
         if held.unit_caps:
@@ -200,11 +195,12 @@ def _unit(admitted: Admitted) -> str:
     return admitted.unit or f"key:{admitted.caller}"
 
 
-def _paced(admitted: Admitted, held: UseCase, own: Own | None) -> list[Paced]:
+def _paced(admitted: Admitted, held: UseCase, own: Own | None) -> Sequence[Paced]:
+    key = held.key(admitted.caller)
+    if own is None and not held.paces_units:
+        return key
     name, limits = held.route.use_case, held.route.limits
-    found = []
-    if held.paces_keys:
-        found.append(Paced(f"this key, of {held.quoted},", subject("key", name, admitted.caller), limits.key))
+    found = list(key)
     if held.paces_units:
         found.append(Paced(f"this unit, of {name!r},", subject("unit", name, _unit(admitted)), limits.unit))
     if own is not None and own.pace != _NO_PACE:
@@ -215,7 +211,7 @@ def _paced(admitted: Admitted, held: UseCase, own: Own | None) -> list[Paced]:
 def _holdable(admitted: Admitted, request: Request, prices: Tariff, own: Own | None) -> None:
     """Raise RequestError where no budget could hold what this costs."""
     name = admitted.route.use_case
-    for field in _ELSEWHERE:
+    for field in () if _ELSEWHERE.isdisjoint(request.body) else sorted(_ELSEWHERE):
         if request.body.get(field) is not None:
             says = f"{field} names what only the provider knows the length of, and the budget of {name!r} must know what this may cost"
             raise RequestError(400, f"{says}; send the whole conversation", code="unbounded", param=field)

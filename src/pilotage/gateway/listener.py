@@ -9,6 +9,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.gateway.caller import Caller
+from pilotage.gateway.lane import Lane
 
 if TYPE_CHECKING:
     import socket
@@ -30,12 +31,12 @@ class Opened(NamedTuple):
 
 
 class Listener:
-    """Needs a running loop. `handle` answers one request; it runs in a task of its own, cancelled when the caller goes."""
+    """Needs a running loop. `handle` answers one request; it runs in a lane of its own, cancelled when the caller goes."""
 
     def __init__(self, handle: Callable[[Incoming], Awaitable[None]], *, protocol: type[Caller] = Caller) -> None:
         self.loop = asyncio.get_running_loop()
         self.callers: set[Caller] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.lanes: set[Lane] = set()
         self.linger_seconds = 0.0
         """At the end: for how long a caller that is between two requests may still send one."""
         self.ending = False
@@ -66,30 +67,30 @@ class Listener:
         for caller in list(self.callers):
             caller.end(self.linger_seconds)
         deadline = self.loop.time() + drain_seconds
-        while (self.callers or self.tasks) and self.loop.time() < deadline:  # noqa: ASYNC110 - they end in many places
+        while (self.callers or self.lanes) and self.loop.time() < deadline:  # noqa: ASYNC110 - they end in many places
             await asyncio.sleep(0.02)
-        if self.tasks:
-            log.error("%d requests are cut off: they took longer than %d s to end", len(self.tasks), drain_seconds)
+        if self.lanes:
+            log.error("%d requests are cut off: they took longer than %d s to end", len(self.lanes), drain_seconds)
         for caller in list(self.callers):
             caller.abort()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        while self.lanes:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
 
-    async def answer(self, incoming: Incoming) -> None:
+    def lane(self, incoming: Incoming) -> Lane:
+        """Return the lane in which a request is answered."""
+        lane = Lane(self.loop, self._answer(incoming), self.lanes.discard)
+        self.lanes.add(lane)
+        return lane
+
+    async def _answer(self, incoming: Incoming) -> None:
         """Answer one request, whatever becomes of it."""
         try:
             await self._handle(incoming)
         except Exception:
             log.exception("a fault of the gateway itself at %s", incoming.path)
         finally:
-            if incoming.task is not None:
-                self.tasks.discard(incoming.task)
             if not incoming.answered:
                 await incoming.conclude()
-
-    def cancel(self, task: asyncio.Task[None]) -> None:
-        """Cancel a request's task, which may not have begun and then does not note its own end."""
-        task.cancel()
-        task.add_done_callback(self.tasks.discard)
 
     def date(self) -> bytes:
         """Return the date header of answers, made once a second."""

@@ -64,7 +64,7 @@ class Paces:
         """
         counted: list[Count] = []
         left = -now % MINUTE or MINUTE
-        reset = f"{-int(-left / self._rate // SECOND)}s"
+        reset = f"{-(-left // SECOND)}s" if self._rate == 1.0 else f"{-int(-left / self._rate // SECOND)}s"
         for one in limited:
             pace = one.pace
             count = self._counter.take(one.subject, now // MINUTE, tokens, requests=pace.requests, most=pace.tokens)
@@ -102,9 +102,8 @@ _WORTH_WAITING = 60
 
 def _tell(what: str, most: int, asked: int, reset: str, out: dict[str, str]) -> None:
     limit, remaining, until = _HEADERS[what]
-    left = max(0, most - asked)
-    told = out.get(remaining)
-    if told is None or left < int(told):
+    left = most - asked if asked < most else 0
+    if remaining not in out or left < int(out[remaining]):
         out[limit] = str(most)
         out[remaining] = str(left)
         out[until] = reset

@@ -16,6 +16,7 @@ from pilotage.serving.fault import as_error
 
 if TYPE_CHECKING:
     from pilotage.gateway.caller import Caller
+    from pilotage.gateway.lane import Lane
 
 JSON = "application/json"
 _LARGE = 64 << 10
@@ -37,7 +38,7 @@ class Incoming:
 
     __slots__ = (
         "_arrived", "_body", "_caller", "_chunked", "_headers", "_limit", "_modern", "_size", "_waiter",
-        "answered", "keep", "method", "out", "path", "status", "task",
+        "answered", "id", "keep", "lane", "method", "out", "path", "status",
     )  # fmt: skip
 
     def __init__(
@@ -45,13 +46,15 @@ class Incoming:
     ) -> None:
         self.method = method
         self.path = path
+        self.id = ""
+        """What this request is called here."""
         self.out: dict[str, str] = {}
         """Headers that go out with the answer, whatever it is."""
         self.status = 0
         self.answered = False
         self.keep = keep
         """Whether the connection stays when this is answered."""
-        self.task: asyncio.Task[None] | None = None
+        self.lane: Lane | None = None
         self._caller = caller
         self._headers = headers
         self._modern = modern

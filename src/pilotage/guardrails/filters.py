@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from pilotage.guardrails.folded import Folded
 from pilotage.guardrails.injection import Injection
 from pilotage.guardrails.links import Links
 from pilotage.guardrails.personal_data import KINDS, PersonalData
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_GLANCE_MOST = 64 << 10
+"""Signs that are looked at without a deadline: they take a quarter of a millisecond."""
+
+
 class TextFilter(NamedTuple):
     """`finder` is None for a filter that only counts signs."""
 
@@ -35,10 +40,28 @@ class Filters:
         texts = [TextFilter(rule, finder) for rule in rules for finder in _finders(rule, prompt)]
         self.into = [one for one in texts if "in" in one.rule.sides]
         self.out = [one for one in texts if "out" in one.rule.sides]
-        self.glance_in, self.glance_out = _glance(self.into), _glance(self.out)
         self.tools_in = [rule for rule in rules if rule.kind == "tools" and "in" in rule.sides]
         self.tools_out = [rule for rule in rules if rule.kind == "tools" and "out" in rule.sides]
         self.topics = [rule for rule in rules if rule.kind == "topics"]
+        self.looks_in = bool(self.into or self.tools_in or self.topics)
+        self.looks_out = bool(self.out or self.tools_out)
+        closer = self.tools_in or self.topics
+        self._glance = {"in": None if closer else _glance(self.into), "out": _glance(self.out)}
+
+    def clear(self, texts: Sequence[str], side: str) -> bool:
+        """Return whether it is certain, at one glance, that these whole texts of a request (`in`) or an answer pass as they are."""
+        glance = self._glance[side]
+        if glance is None:
+            return False
+        # What is found in a text is found in them all as well: none of the sets looks at where a text begins or ends.
+        text = texts[0] if len(texts) == 1 else "\n".join(texts)
+        if len(text) > _GLANCE_MOST:
+            return False
+        data = text.encode() if text.isascii() else Folded(text).data
+        for finder in glance:  # noqa: SIM110 - a generator for each text of each request
+            if not finder.nothing(data):
+                return False
+        return True
 
 
 def _glance(filters: Sequence[TextFilter]) -> tuple[PersonalData, ...] | None:

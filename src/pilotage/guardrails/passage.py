@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND
-from pilotage.guardrails.folded import Folded
 from pilotage.guardrails.look import Blocked, Late, Timer
 from pilotage.guardrails.placeholders import Placeholders
 from pilotage.guardrails.tools import fault
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     Replace = Callable[[Find, str], str]
 
 _PATIENCE = 60.0
-_GLANCE_MOST = 64 << 10
-"""Signs that are looked at without a deadline: they take a quarter of a millisecond."""
-
 log = logging.getLogger(__name__)
 
 
@@ -64,32 +60,8 @@ class Passage:
         self.hits = Hits()
 
     @property
-    def looks_in(self) -> bool:
-        filters = self._filters
-        return bool(filters.into or filters.tools_in or filters.topics)
-
-    @property
     def looks_out(self) -> bool:
-        return bool(self._filters.out or self._filters.tools_out or self._placeholders)
-
-    def clear(self, texts: Sequence[str], side: str) -> bool:
-        """Return whether it is certain, at one glance, that these whole texts of a request (`in`) or an answer pass as they are."""
-        filters = self._filters
-        if side == "in":
-            glance = None if filters.tools_in or filters.topics else filters.glance_in
-        else:
-            glance = None if self._placeholders else filters.glance_out
-        if glance is None:
-            return False
-        # What is found in a text is found in them all as well: none of the sets looks at where a text begins or ends.
-        text = texts[0] if len(texts) == 1 else "\n".join(texts)
-        if len(text) > _GLANCE_MOST:
-            return False
-        data = text.encode() if text.isascii() else Folded(text).data
-        for finder in glance:  # noqa: SIM110 - a generator for each text of each request
-            if not finder.nothing(data):
-                return False
-        return True
+        return self._filters.looks_out or bool(self._placeholders)
 
     def reserve(self, texts: list[str]) -> None:
         self._placeholders.reserve(texts)
@@ -109,7 +81,7 @@ class Passage:
         steps: list[Channel] = [self._step(one, "out", _kind, hits, at_once=at_once) for one in self._filters.out]
         if self._placeholders:
             steps.append(_Back(self._placeholders))
-        return _Chain(steps)
+        return steps[0] if len(steps) == 1 else _Chain(steps)
 
     def asks(self, question: str) -> None:
         """Look at what is asked last."""
@@ -179,6 +151,8 @@ class _Step:
         window = self._window
         if last:
             self._window = Window(self._finder, self._act)
+        elif (clear := window.glance(text)) is not None:
+            return clear
         held = window.held
         try:
             return window.feed(text, self._timer or Timer(self._seconds), last=last)

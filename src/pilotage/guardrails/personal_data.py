@@ -159,6 +159,10 @@ _OPEN = {
     "ip": r"[0-9A-Fa-f:.]{1,48}",
 }
 _NUMBER_SIGNS = b"0123456789 ./()+-"
+_PLAIN = bytes(sign for sign in range(128) if sign not in b"0123456789@:-")
+"""Of these signs alone nothing consists that is looked for, but for a token that begins with this."""
+_TOKEN = b"eyJ"
+_WORD_MOST = 64
 _LONG = re2.compile(rb"[\d ./()+-]{256}")
 """Of such a run each piece is looked at for itself, wherever the text is cut: nothing need be held for longer."""
 
@@ -182,7 +186,16 @@ class PersonalData:
 
     def nothing(self, data: bytes) -> bool:
         """Return whether a whole folded text certainly holds nothing of these kinds."""
-        return not self._gate.Match(data)
+        return _plain(data) or not self._gate.Match(data)
+
+    def words(self, data: bytes, since: int) -> int:
+        """Return up to where a text that goes on is but words, and will be: up to its last; -1 where it must be looked at."""
+        if not _plain(data):
+            return -1
+        # Only its last word may become something, with blanks and the like behind it.
+        end = len(data.rstrip(_NUMBER_SIGNS))
+        at = max(since, data.rfind(b" ", since, end) + 1)
+        return at if len(data) - at <= _WORD_MOST else -1
 
     def look(self, sight: Sight) -> tuple[list[Find], int]:
         data = sight.data
@@ -273,6 +286,11 @@ class PersonalData:
         if form.kind == "phone" and self._phones is not None:
             return self._phones.right(text)
         return form.check is None or form.check(text, before)
+
+
+def _plain(data: bytes) -> bool:
+    """Return whether these are but words: most pieces of a stream are."""
+    return not data.translate(None, _PLAIN) and _TOKEN not in data
 
 
 def _goes_on(form: _Form, data: bytes, after: int, most: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pilotage.errors import UpstreamError
 
@@ -34,29 +34,24 @@ class Counted(Protocol):
         """Say how many tokens it was, in place of what was supposed."""
 
 
-class Bill(NamedTuple):
+class Bill:
     """What was answered: who asks how much for it (None: nobody knows), and what of it was counted.
 
-    `usage` is (tokens in, tokens out), None where nobody counted them.
+    `usage` is (tokens in, tokens out), None where nobody counted them. `cost` is in millionths, 0 where nobody knows the
+    price; `known` tells whether that is all of it.
     """
 
-    price: Price | None
-    usage: tuple[int, int] | None = None
-    pictures: int = 0
-    characters: int = 0
+    __slots__ = ("cost", "known", "usage")
 
-    @property
-    def cost(self) -> int:
-        """Return millionths; 0 where nobody knows the price."""
-        if self.price is None:
-            return 0
-        tokens_in, tokens_out = self.usage or (0, 0)
-        return self.price.cost(tokens_in, tokens_out, self.pictures, self.characters)
-
-    @property
-    def known(self) -> bool:
-        """Return whether that is all of it."""
-        return self.price is not None and (self.usage is not None or not (self.price.input or self.price.output))
+    def __init__(
+        self, price: Price | None, usage: tuple[int, int] | None = None, pictures: int = 0, characters: int = 0
+    ) -> None:
+        self.usage = usage
+        self.cost, self.known = 0, False
+        if price is not None:
+            tokens_in, tokens_out = usage or (0, 0)
+            self.cost = price.cost(tokens_in, tokens_out, pictures, characters)
+            self.known = usage is not None or not (price.input or price.output)
 
 
 class Grant:
@@ -83,7 +78,7 @@ class Grant:
 
     def hold(self, size: int) -> Holder | None:
         """Hold what a request of so many bytes may cost beside what it has cost; return the purse that has not as much."""
-        more = self._lost + self.worst(size) - self.held
+        more = self._lost + (self._cost if size == self._size else self.worst(size)) - self.held
         if more <= 0:
             return None
         for number, purse in enumerate(self._purses):
@@ -113,9 +108,11 @@ class Grant:
         """Spend what it came to, and return it: what was answered, None where nothing was, and what was lost before."""
         cost = self._asked if bill is None or not bill.known else bill.cost
         if bill is not None and bill.usage is not None:
+            tokens_in, tokens_out = bill.usage
             for one in self._counted:
-                one.correct(sum(bill.usage))
+                one.correct(tokens_in + tokens_out)
+        cost += self._lost
         for purse in self._purses:
-            purse.settle(self.held, self._lost + cost)
+            purse.settle(self.held, cost)
         self.held = 0
-        return self._lost + cost if self._purses else 0
+        return cost if self._purses else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from pilotage.clock import SECOND, Clock, ScaledClock
-from pilotage.records import Finished, Started
+from pilotage.records import Finished, GuardrailHit, Started
 from pilotage.serving.grant import Bill, Grant
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
@@ -19,7 +19,6 @@ from pilotage.store.base import PlainText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilotage.guardrails.passage import Hits
     from pilotage.spec.release import Release
     from pilotage.upstream.chat import Completion
 
@@ -40,6 +39,12 @@ class Signals(Protocol):
     """Who is told how a request ended, beside the records. It neither blocks nor raises."""
 
     def ended(self, outcome: Outcome, finished: Finished) -> None: ...
+
+
+class Found(Protocol):
+    @property
+    def hits(self) -> tuple[GuardrailHit, ...]:
+        """What filters have found so far."""
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,12 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome:
     """Gathers one request's facts; `finish` records them, the first time it is called."""
 
+    __slots__ = (
+        "_asked", "_attempts", "_clock", "_done", "_exposure", "_filtering", "_first_byte", "_keeps_text", "_model",
+        "_pictures", "_recorder", "_release", "_reply", "_request", "_served", "_signals", "_usage", "_waited",
+        "error", "finish_reason", "hops", "overhead",
+    )  # fmt: skip
+
     def __init__(
         self, exposure: Exposure, request: Request, recorder: Recorder, clock: Clock, signals: Sequence[Signals] = ()
     ) -> None:
@@ -92,7 +103,7 @@ class Outcome:
         self._model = ""
         self._done = False
         self.finish_reason = ""
-        self._hits: Hits | None = None
+        self._filtering: Found | None = None
 
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
@@ -217,16 +228,20 @@ class Outcome:
         for choice in part.choices or ():
             if choice.finish_reason:
                 self.ended(choice.finish_reason)
-            said = choice.delta or choice.message
-            if choice.index == 0 and said is not None and isinstance(said.content, str):
-                self.say(said.content)
+            if self._keeps_text and choice.index == 0:
+                said = choice.delta or choice.message
+                if said is not None and isinstance(said.content, str):
+                    self._reply.append(said.content)
 
     def named(self, model: str) -> None:
         """Note which model the provider says has answered."""
         self._model = model[:_LONGEST_NAME]
 
     def count(self, tokens_in: int | None, tokens_out: int | None) -> None:
-        self._usage = (_tokens(tokens_in), _tokens(tokens_out))
+        if type(tokens_in) is type(tokens_out) is int and 0 <= tokens_in < _MOST_TOKENS > tokens_out >= 0:
+            self._usage = tokens_in, tokens_out
+        else:
+            self._usage = _tokens(tokens_in), _tokens(tokens_out)
 
     def pictured(self, number: int) -> None:
         """Note how many pictures there are."""
@@ -236,9 +251,9 @@ class Outcome:
         """Note why the model stopped, in the surface's own word."""
         self.finish_reason = reason[:_LONGEST_NAME]
 
-    def passes(self, hits: Hits) -> None:
-        """Note where the filters of the release that is asked now count what they find: its answer's are what counts."""
-        self._hits = hits
+    def passes(self, filtering: Found) -> None:
+        """Note who tells what the filters of the release that is asked now find: its answer's are what counts."""
+        self._filtering = filtering
 
     def say(self, text: str) -> None:
         """Note text of the reply, for where texts are kept."""
@@ -253,22 +268,26 @@ class Outcome:
         if cancelled and not self._served and not self.error:
             # Nothing had come when the caller gave up. A release that hangs must not look faultless.
             self.error = "abandoned"
+        exposure, served = self._exposure, self._served
         tokens_in, tokens_out = self._usage or (0, 0)
-        bill = self._bill()
-        grant = self._exposure.grant
+        bill = None
+        if self._release is not None:
+            price = exposure.route.price(served, self._release)
+            bill = Bill(price, self._usage, self._pictures, self._request.characters)
+        grant = exposure.grant
         spent = grant.settle(bill) if grant is not None else 0
         finished = Finished(
-            id=self._exposure.id,
-            use_case=self._exposure.route.use_case,
+            id=exposure.id,
+            use_case=exposure.route.use_case,
             at=self._clock.now(),
-            served=self._served,
+            served=served,
             status=status,
             error=self.error,
-            fallback=bool(self._served) and self._served != self._exposure.assignment.reference,
+            fallback=bool(served) and served != exposure.assignment.reference,
             cancelled=cancelled,
             attempts=self._attempts,
             first_byte=self._first_byte,
-            duration=self._elapsed(),
+            duration=(time.monotonic_ns() - exposure.received) // 1000,
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             counted=self._usage is not None,
@@ -276,24 +295,14 @@ class Outcome:
             spent=spent,
             finish_reason=self.finish_reason,
             model=self._model,
-            hits=self._hits.records() if self._hits is not None else (),
+            hits=self._filtering.hits if self._filtering is not None else (),
         )
-        self._recorder.finished(finished, self._text(), redact=self._exposure.route.retention == "redacted")
+        text = self._text() if self._keeps_text else None
+        self._recorder.finished(finished, text, redact=exposure.route.retention == "redacted")
         for signal in self._signals:
             signal.ended(self, finished)
 
-    def _bill(self) -> Bill | None:
-        if self._release is None:
-            return None
-        price = self._exposure.route.price(self._served, self._release)
-        return Bill(price, self._usage, self._pictures, self._request.characters)
-
-    def _elapsed(self) -> int:
-        return (time.monotonic_ns() - self._exposure.received) // 1000
-
-    def _text(self) -> PlainText | None:
-        if not self._keeps_text:
-            return None
+    def _text(self) -> PlainText:
         exposure = self._exposure
         return PlainText(
             inference=exposure.id,

@@ -54,7 +54,12 @@ class Purse:
 
     def low(self, cap: int) -> bool:
         """Return whether it should be renewed without waiting for the next turn."""
-        return not self.dry and (self.given - self.held - self.spent) * 2 < self._target(cap)
+        if self.dry:
+            return False
+        # As `_target` has it; every request asks.
+        twice = (self.given - self.held - self.spent) * 2
+        dearest = max(self.usual, self._dearest)
+        return twice < cap // _SMALLEST or twice < self._moved * _AHEAD or twice < dearest * _AT_ONCE
 
     def wanted(self, cap: int) -> tuple[int, int]:
         """Return how much to ask the store for (below zero: to give back to it), and how little is of use. Once a renewal."""

@@ -46,6 +46,7 @@ class RoutingTable:
 
     def __init__(self, routes: Mapping[str, Route], keys: Iterable[Key], blind: frozenset[str] = frozenset()) -> None:
         self.routes = dict(routes)
+        self._made: dict[tuple[str, str, str], Assignment] = {}
         self.keys = {key.id: key for key in keys}
         self.blind = blind
 
@@ -59,20 +60,24 @@ class RoutingTable:
         """
         split = route.allocation
         if split is None or not unit:
-            return Assignment(route.releases[route.live], route.live, "live") if route.live else None
+            return self._assignment(route, route.live, "live") if route.live else None
         share = 0 if split.rollout in self.blind else split.share
         part, place = divmod(position(split.rollout, unit) * (1 + len(split.rivals)), MILLION)
         owner = split.rivals[part - 1] if part else split.candidate
         candidate = place < share and owner not in split.out
         reference = owner if candidate else split.baseline
-        if not reference:
-            return None
-        return Assignment(
-            route.releases[reference],
-            reference,
-            "candidate" if candidate else "baseline",
-            split.rollout,
-            split.step,
-            share,
-            split.generation,
-        )
+        return self._assignment(route, reference, "candidate" if candidate else "baseline") if reference else None
+
+    def _assignment(self, route: Route, reference: str, arm: str) -> Assignment:
+        """Return what is the same for every request that gets this release for this reason."""
+        known = self._made.get((route.use_case, reference, arm))
+        if known is not None:
+            return known
+        release, split = route.releases[reference], route.allocation
+        if split is None or arm == "live":
+            made = Assignment(release, reference, arm)
+        else:
+            share = 0 if split.rollout in self.blind else split.share
+            made = Assignment(release, reference, arm, split.rollout, split.step, share, split.generation)
+        self._made[route.use_case, reference, arm] = made
+        return made

@@ -177,7 +177,7 @@ class Server:
         filtering = None
         if release.filters:
             filtering = Filtering(release)
-            outcome.passes(filtering.hits)
+            outcome.passes(filtering)
             request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         outcome.sending(release, len(call.body))

@@ -65,15 +65,21 @@ class Tariff(NamedTuple):
         Raises RequestError where what it says is no number of tokens.
         """
         body = request.body
-        choices = min(max(1 if body.get("n") is None else _whole(body, "n"), self.choices), _MOST)
-        unseen = _UNSEEN * sum([_pointers(message) for message in request.messages])
+        choices = max(self.choices, 1)
+        if body.get("n") is not None:
+            choices = min(max(_whole(body, "n"), choices), _MOST)
+        unseen = 0
+        for message in request.messages:
+            if isinstance(content := message.get("content"), list):
+                unseen += _UNSEEN * _pointers(content)
         if not request.bounds:
             most = (request.answer_most or longest) * choices if request.answers_tokens else 0
             return Worst(most, unseen, choices if request.pictures else 0, request.characters)
         said = [_whole(body, name) for name in request.bounds if body.get(name) is not None]
         if not said:
             body[request.bounds[0]] = longest
-        most = self.longest if self.fixed and request.chats else max([self.longest, *(said or [longest])])
+            said = [longest]
+        most = self.longest if self.fixed and request.chats else max(self.longest, *said)
         return Worst(min(most * choices, _MOST), unseen)
 
 
@@ -108,11 +114,8 @@ def assignable(route: Route) -> tuple[str, ...]:
     return (route.live,) if split is None else (route.live, split.baseline, split.candidate, *split.rivals)
 
 
-def _pointers(message: dict[str, Any]) -> int:
+def _pointers(content: list[Any]) -> int:
     """Return how many parts of a message are no text."""
-    content = message.get("content")
-    if not isinstance(content, list):
-        return 0
     return sum(isinstance(part, dict) and part.get("type") not in _TEXTS for part in content)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from pilotage.upstream.alarm import NEVER, Alarm
+from pilotage.upstream.bell import Bell
 from pilotage.upstream.fault import fault
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = httptools.HttpResponseParser(self)
         self._alarm = Alarm(loop, self._due)
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Bell | None = None
         self._body: list[bytes] = []
         self._buffered = self._silent = self._interim = 0
         self._asked = self._complete = self._keeps = self._paused = self._progress = False
@@ -75,25 +76,32 @@ class Connection(asyncio.Protocol):
         while not self.status:
             if self._fault is not None:
                 raise self._fault
-            self._waiter = self._loop.create_future()
+            self._waiter = Bell(self._loop)
             await self._waiter
 
     async def read(self) -> bytes:
         """Return what has come of the body, b"" at its end; raise UpstreamError where it breaks off."""
         while True:
-            if self._body:
-                piece = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-                self._body.clear()
-                self._buffered = 0
-                if self._paused:
-                    self._resume()
+            if piece := self.read_now():
                 return piece
             if self._complete:
                 return b""
             if self._fault is not None:
                 raise self._fault
-            self._waiter = self._loop.create_future()
+            self._waiter = Bell(self._loop)
             await self._waiter
+
+    def read_now(self) -> bytes:
+        """Return what has come of the body and was not read yet."""
+        body = self._body
+        if not body:
+            return b""
+        piece = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
+        self._buffered = 0
+        if self._paused:
+            self._resume()
+        return piece
 
     @property
     def done(self) -> bool:
@@ -246,5 +254,5 @@ class Connection(asyncio.Protocol):
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            waiter.ring()

@@ -55,7 +55,7 @@ class HttpAnswer:
         if self._connection is None:
             raise StopAsyncIteration
         connection = self._connection
-        piece = await connection.read()
+        piece = connection.read_now() or await connection.read()
         if connection.done:
             # All of it was read: whoever asks next can have the connection.
             self._give()

@@ -24,8 +24,15 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the events that this chunk completes; raise UpstreamError where one outgrows the limit."""
+        if not self._rest and b"\r" not in chunk:
+            if 0 <= chunk.find(b"\n\n") == len(chunk) - 2:
+                return [chunk]
+            *events, rest = chunk.split(b"\n\n")
+            if rest:
+                self._keep(rest)
+            return [found + b"\n\n" for found in events]
         self._rest += chunk
-        events: list[bytes] = []
+        events = []
         start = 0
         position = self._searched
         while match := _END.search(self._rest, position):
@@ -33,11 +40,16 @@ class Splitter:
             start = position = match.end()
         if start:
             del self._rest[:start]
+        self._keep(b"")
+        return events
+
+    def _keep(self, more: bytes) -> None:
+        """Keep what is no event yet; raise UpstreamError where that outgrows the limit."""
+        self._rest += more
         # The empty line may have begun within the last three bytes.
         self._searched = max(0, len(self._rest) - 3)
         if len(self._rest) > self._limit:
             raise UpstreamError("protocol", f"an event of the stream is larger than {self._limit >> 20} MB")
-        return events
 
     @property
     def empty(self) -> bool:

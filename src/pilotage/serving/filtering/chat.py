@@ -6,16 +6,19 @@ probabilities name every token, so they do not go out beside a text that was hel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from pilotage.guardrails.look import Blocked
+from pilotage.serving.filtering.stencil import Stencil, said
+from pilotage.serving.filtering.stream import taken
 from pilotage.serving.filtering.texts import arguments, rewritten
 from pilotage.upstream.chat import UNREADABLE
 from pilotage.upstream.sse import DONE, data_of, event
 
 if TYPE_CHECKING:
+    from pilotage.guardrails.filters import Filters
     from pilotage.guardrails.passage import Channel, Passage
 
 FILTERED = "content_filter"
@@ -23,14 +26,40 @@ _SAID = ("content", "reasoning_content", "reasoning", "refusal")
 _KEPT = frozenset({"role", "tool_calls", "function_call", "thinking_blocks", "annotations", "audio", *_SAID})
 
 
+_Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    """A message that says texts and nothing else that would have to be looked at."""
+
+    role: Any = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: _Nothing = None
+    annotations: _Nothing = None
+    thinking_blocks: _Nothing = None
+    function_call: None = None
+    audio: None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+
+
+class _Plain(msgspec.Struct):
+    choices: list[_Choice]
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+
+
 def whole(reply: bytes, passage: Passage) -> bytes:
     """Return a unary answer as it may go out; what is none is returned as it is, for its surface to judge."""
     completion = _decoded(reply)
     choices = completion.get("choices") if completion is not None else None
     if completion is None or not isinstance(choices, list):
-        return reply
-    said = _plain(choices)
-    if said and passage.clear(said, "out"):
         return reply
     try:
         new = [_choice(choice, passage) for choice in choices]
@@ -41,19 +70,16 @@ def whole(reply: bytes, passage: Passage) -> bytes:
     return msgspec.json.encode({**completion, "choices": new})
 
 
-def _plain(choices: list[Any]) -> list[str]:
-    """Return all texts of these choices where they hold nothing else that would have to be looked at, else nothing."""
-    said = []
-    for choice in choices:
-        message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict):
-            return []
-        for key, value in message.items():
-            if key in _SAID and isinstance(value, str):
-                said.append(value)
-            elif key not in _KEPT or (value and key != "role"):
-                return []
-    return said
+def clear(reply: bytes, filters: Filters) -> bool:
+    """Return whether it is certain, at one glance, that a unary answer passes as it is."""
+    try:
+        messages = [choice.message for choice in _PLAIN.decode(reply).choices]
+    except UNREADABLE:
+        return False
+    texts = [
+        text for one in messages for text in (one.content, one.reasoning_content, one.reasoning, one.refusal) if text
+    ]
+    return bool(texts) and filters.clear(texts, "out")
 
 
 def _choice(choice: Any, passage: Passage) -> Any:
@@ -77,57 +103,6 @@ def _ended(index: int) -> dict[str, Any]:
     return {"index": index, "message": message, "logprobs": None, "finish_reason": FILTERED}
 
 
-_CONTENT = b'"content":'
-_TEXT = msgspec.json.Decoder(str)
-
-
-class _Stencil(NamedTuple):
-    """What most events of one stream have in common: all but the text of one choice, before it and behind it.
-
-    An event that differs in nothing else needs not be read whole, and is written as the one that was read whole before it.
-    """
-
-    choice: int
-    before: bytes
-    after: bytes
-    opening: bytes
-    closing: bytes
-
-    def text(self, found: bytes) -> str | None:
-        """Return the text of an event of this kind, None for any other."""
-        if not (found.startswith(self.before) and found.endswith(self.after)):
-            return None
-        said = found[len(self.before) : -len(self.after)]
-        if not (said.startswith(b'"') and said.endswith(b'"')):
-            return None
-        try:
-            return _TEXT.decode(said)
-        except UNREADABLE:
-            return None
-
-    def said(self, text: str) -> bytes:
-        return self.opening + msgspec.json.encode(text) + self.closing
-
-
-def _stencil(found: bytes, part: dict[str, Any], head: dict[str, Any]) -> _Stencil | None:
-    """Return what an event has in common with those like it; None for one that says more than a text."""
-    choices = part["choices"]
-    choice = choices[0] if len(choices) == 1 and part.get("usage") is None else None
-    if not isinstance(choice, dict) or choice.get("finish_reason"):
-        return None
-    delta, index = choice.get("delta"), choice.get("index", 0)
-    if not isinstance(delta, dict) or list(delta) != ["content"] or found.count(_CONTENT) != 1:
-        return None
-    before, _, rest = found.partition(_CONTENT)
-    blank = b" " if rest.startswith(b" ") else b""
-    end = rest.find(b'"', len(blank) + 1) + 1
-    if rest[len(blank) : end] != msgspec.json.encode(delta["content"]):
-        return None
-    made = _said(head, [{"index": index, "delta": {"content": ""}, "finish_reason": None}])
-    opening, _, closing = made.rpartition(_CONTENT + b'""')
-    return _Stencil(index, before + _CONTENT + blank, rest[end:], opening + _CONTENT, closing)
-
-
 class ChatSieve:
     """One stream. `take` returns what goes out for an event; `done` tells that it was blocked and nothing follows."""
 
@@ -136,21 +111,57 @@ class ChatSieve:
         self._texts: dict[tuple[int, str], Channel] = {}
         self._calls: dict[int, dict[int, dict[str, Any]]] = {}
         self._begun: set[int] = set()
-        self._stencil: _Stencil | None = None
+        self._stencil: Stencil | None = None
         self._head: dict[str, Any] = {}
         self.done = False
 
+    def take_all(self, events: list[bytes]) -> bytes:
+        """Return what goes out for events that came together: texts of one kind go on as one."""
+        if len(events) == 1:
+            return self.take(events[0])
+        if self._stencil is None:
+            return taken(self, events)
+        out: list[bytes] = []
+        texts: list[str] = []
+        for found in events:
+            text = self._stencil.text(found) if self._stencil is not None else None
+            if text is not None:
+                texts.append(text)
+                continue
+            if texts:
+                out.append(self._fed("".join(texts)))
+                texts.clear()
+            if not self.done:
+                out.append(self.take(found))
+            if self.done:
+                break
+        if texts and not self.done:
+            out.append(self._fed("".join(texts)))
+        return b"".join(out)
+
     def take(self, found: bytes) -> bytes:
+        text = self._stencil.text(found) if self._stencil is not None else None
+        if text is not None:
+            return self._fed(text)
         try:
-            stencil = self._stencil
-            if stencil is not None and (text := stencil.text(found)) is not None:
-                new = self._channel(stencil.choice, "content").feed(text)
-                return stencil.said(new) if new else b""
             return self._read(found)
         except Blocked:
-            self.done = True
-            ended = [{"index": index, "delta": {}, "finish_reason": FILTERED} for index in sorted(self._begun or {0})]
-            return _said(self._head, ended) + event(DONE)
+            return self._blocked()
+
+    def _fed(self, text: str) -> bytes:
+        """Return what goes out for more text of the kind that came last."""
+        stencil = self._stencil
+        assert stencil is not None, "it gave this text"
+        try:
+            new = self._channel(stencil.choice, "content").feed(text)
+        except Blocked:
+            return self._blocked()
+        return stencil.said(new) if new else b""
+
+    def _blocked(self) -> bytes:
+        self.done = True
+        ended = [{"index": index, "delta": {}, "finish_reason": FILTERED} for index in sorted(self._begun or {0})]
+        return said(self._head, ended) + event(DONE)
 
     def _read(self, found: bytes) -> bytes:
         """Read an event whole."""
@@ -162,9 +173,9 @@ class ChatSieve:
         part = _decoded(data)
         if part is None or not isinstance(part.get("choices"), list):
             return found
-        said = self._part(part)
-        self._stencil = _stencil(found, part, self._head) if said else None
-        return said
+        out = self._part(part)
+        self._stencil = Stencil.of(found, part, self._head) if out else None
+        return out
 
     def _part(self, part: dict[str, Any]) -> bytes:
         self._head = {key: value for key, value in part.items() if key not in ("choices", "usage")}
@@ -188,7 +199,7 @@ class ChatSieve:
             choices.append({"index": index, "delta": new, "finish_reason": finish})
         usage = part.get("usage")
         if choices or usage is not None or not part["choices"]:
-            ahead.append(_said(self._head, choices, usage))
+            ahead.append(said(self._head, choices, usage))
         return b"".join(ahead)
 
     def _delta(self, index: int, delta: dict[str, Any]) -> dict[str, Any]:
@@ -236,7 +247,7 @@ class ChatSieve:
                 del self._texts[of, key]
                 if rest:
                     delta[key] = rest
-        events = [_said(self._head, [{"index": index, "delta": delta, "finish_reason": None}])] if delta else []
+        events = [said(self._head, [{"index": index, "delta": delta, "finish_reason": None}])] if delta else []
         for number, kept in sorted(self._calls.pop(index, {}).items()):
             given = "".join(kept.get("arguments", ()))
             self._passage.calls(str(kept.get("name")), given)
@@ -254,16 +265,12 @@ class ChatSieve:
                     "function": function,
                 }
                 call = {"tool_calls": [one]}
-            events.append(_said(self._head, [{"index": index, "delta": call, "finish_reason": None}]))
+            events.append(said(self._head, [{"index": index, "delta": call, "finish_reason": None}]))
         return events
 
     def _rest(self) -> bytes:
         left = {index for index, _ in self._texts} | set(self._calls)
-        return b"".join(said for index in sorted(left) for said in self._flushed(index))
-
-
-def _said(head: dict[str, Any], choices: list[dict[str, Any]], usage: Any = None) -> bytes:
-    return event(msgspec.json.encode({**head, "choices": choices, **({"usage": usage} if usage is not None else {})}))
+        return b"".join(one for index in sorted(left) for one in self._flushed(index))
 
 
 def _decoded(data: bytes) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from pilotage.serving.filtering.stream import FilteredAnswer
 from pilotage.serving.filtering.texts import plain, rewritten, texts
 
 if TYPE_CHECKING:
+    from pilotage.records import GuardrailHit
     from pilotage.serving.request import Request
     from pilotage.spec.filter_rule import FilterRule
     from pilotage.spec.release import Release
@@ -29,16 +30,28 @@ def _filters(rules: tuple[FilterRule, ...], prompt: str) -> Filters:
 
 class Filtering:
     def __init__(self, release: Release) -> None:
-        self._passage = Passage(_filters(release.filters, release.prompt))
-        self.hits = self._passage.hits
+        self._filters = _filters(release.filters, release.prompt)
+        self._made: Passage | None = None
+
+    @property
+    def _passage(self) -> Passage:
+        if self._made is None:
+            self._made = Passage(self._filters)
+        return self._made
+
+    @property
+    def hits(self) -> tuple[GuardrailHit, ...]:
+        """Return what was found so far."""
+        return () if self._made is None else self._made.hits.records()
 
     def request(self, request: Request) -> Request:
         """Return the request as it may go on; raise RequestError 400 where it may not."""
-        if not self._passage.looks_in:
+        if not self._filters.looks_in:
             return request
-        given = {name: request.body[name] for name in request.texts if name in request.body}
+        body = request.body
+        given = {name: body[name] for name in request.texts if name in body}
         said = plain(given) or texts(given)
-        if self._passage.clear(said, "in"):
+        if self._filters.clear(said, "in"):
             return request
         self._passage.reserve(said)
         try:
@@ -56,6 +69,8 @@ class Filtering:
 
     def whole(self, request: Request, reply: bytes) -> bytes:
         """Return a unary answer as it may go out."""
+        if self._made is None and (not self._filters.looks_out or (request.chats and chat.clear(reply, self._filters))):
+            return reply
         if not self._passage.looks_out:
             return reply
         if request.chats:
@@ -64,7 +79,7 @@ class Filtering:
 
     def stream(self, request: Request, answer: Answer) -> Answer:
         """Return a streamed answer that filters itself."""
-        if not request.stream or not self._passage.looks_out:
+        if not request.stream or not (self._filters.looks_out or self._passage.looks_out):
             return answer
         if request.chats:
             return FilteredAnswer(answer, chat.ChatSieve(self._passage))

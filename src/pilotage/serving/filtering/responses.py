@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.guardrails.look import Blocked
+from pilotage.serving.filtering.stream import taken
 from pilotage.serving.filtering.texts import arguments, rewritten
 from pilotage.upstream.chat import UNREADABLE
 from pilotage.upstream.sse import DONE, data_of
@@ -73,6 +74,9 @@ class ResponsesSieve:
         self._counted: set[tuple[Any, ...]] = set()
         self._response: dict[str, Any] = {"object": "response", "output": []}
         self.done = False
+
+    def take_all(self, events: list[bytes]) -> bytes:
+        return taken(self, events)
 
     def take(self, found: bytes) -> bytes:
         data = data_of(found)

@@ -20,6 +20,19 @@ class Sieve(Protocol):
     def take(self, found: bytes) -> bytes:
         """Return what goes out for one event, perhaps nothing yet."""
 
+    def take_all(self, events: list[bytes]) -> bytes:
+        """Return what goes out for events that came together."""
+
+
+def taken(sieve: Sieve, events: list[bytes]) -> bytes:
+    """Return what goes out for one event after the other, up to one that is blocked."""
+    out = []
+    for found in events:
+        out.append(sieve.take(found))
+        if sieve.done:
+            break
+    return b"".join(out)
+
 
 class FilteredAnswer:
     def __init__(self, answer: Answer, sieve: Sieve) -> None:
@@ -37,12 +50,7 @@ class FilteredAnswer:
     async def chunks(self) -> AsyncIterator[bytes]:
         splitter = Splitter()
         async for chunk in self._answer.chunks():
-            pieces = []
-            for found in splitter.feed(chunk):
-                pieces.append(self._sieve.take(found))
-                if self._sieve.done:
-                    break
-            if said := b"".join(pieces):
+            if said := self._sieve.take_all(splitter.feed(chunk)):
                 yield said
             if self._sieve.done:
                 return

@@ -15,9 +15,10 @@ _OPENING = b'{"event":"'
 
 
 def frame(payload: bytes) -> bytes:
-    if len(payload) > LARGEST:
-        raise ValueError(f"an event of {len(payload)} bytes; a frame holds at most {LARGEST}")
-    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+    size = len(payload)
+    if size > LARGEST:
+        raise ValueError(f"an event of {size} bytes; a frame holds at most {LARGEST}")
+    return _HEADER.pack(size, zlib.crc32(payload)) + payload
 
 
 def whole(data: bytes, at: int) -> int:
