@@ -30,10 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_suites_run_and_their_evidence_is_on_record(folder: Path) -> None:
-    sarif = folder / "out.sarif"
-    done = pilotage(
-        "evaluate", "help", "--suite", "all", "--repeats", "1", "--sarif", str(sarif), "--json", workspace=folder / "ws"
-    )
+    sarif, cases = folder / "out.sarif", folder / "cases.xml"
+    files = ("--sarif", str(sarif), "--junit", str(cases))
+    done = pilotage("evaluate", "help", "--suite", "all", "--repeats", "1", *files, "--json", workspace=folder / "ws")
     assert done.returncode == 0, done.stderr
     assert "198 probes" in done.stderr
     results = json.loads(done.stdout)
@@ -41,6 +40,8 @@ def test_all_suites_run_and_their_evidence_is_on_record(folder: Path) -> None:
     assert results["security"]["measures"][0]["n"] == 199  # and the team's own
     assert results["privacy"]["looked_at"]["logs"] == 1
     assert json.loads(sarif.read_text())["version"] == "2.1.0"
+    assert cases.read_text().count("<testcase ") == 5
+    assert "results" not in results["quality"]
     listed = pilotage("evidence", "list", "help", "--json", workspace=folder / "ws")
     measures = {one["measure"] for one in json.loads(listed.stdout)["evidence"]}
     assert measures >= {"quality", "security", "over_refusal", "privacy", "privacy_at_rest", "redaction_recall", "bias"}
@@ -68,6 +69,8 @@ def test_files_are_checked_before_anything_is_sent(folder: Path) -> None:
         done = pilotage(*command)
         assert done.returncode == 1
         assert "own.jsonl:1: is no probe: Object missing required field `user`" in done.stderr
+    alone = pilotage("evaluate", "help", "--suite", "security", "--junit", "x.xml", workspace=folder / "ws")
+    assert (alone.returncode, "tell of the cases" in alone.stderr) == (2, True)
     missing = pilotage("probes", "list", str(folder / "none.jsonl"))
     assert missing.returncode == 2
     assert "198 attacks" in pilotage("probes", "list").stdout

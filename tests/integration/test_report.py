@@ -94,6 +94,7 @@ def test_a_pack_holds_what_an_auditor_checks_without_pilotage(tmp_path: Path) ->
             method="share of right replies",
             data="d" * 64,
         )
+        server.command("pause", use_case="help", reason="Words that somebody may want erased.")
         nowhere = pilotage(
             "report", "help", "--pack", "--output", str(tmp_path / "no" / "x.zip"), workspace=tmp_path / "ws"
         )
@@ -125,14 +126,19 @@ def test_a_pack_holds_what_an_auditor_checks_without_pilotage(tmp_path: Path) ->
         assert checked.returncode == 0, checked.stderr
         card = json.loads((pack / "card.json").read_text())
         last = json.loads((pack / "ledger.jsonl").read_text().splitlines()[-1])
-        assert (last["action"], last["detail"]["card"]) == ("card", card["digest"])
+        assert (last["action"], last["detail"]["card"]) == ("card", sums["card.json"])
+        assert card["release"] == last["detail"]["release"]
         assert "quality" in (pack / "evidence.dsse.json").read_text() or (pack / "evidence.key").read_text()
         page = Page((pack / "card.html").read_text())
         assert (page.fetched, "script" in page.tags) == ([], False)
         assert EVIL not in (pack / "card.html").read_text()
+        # People's words stand in what is read, and their digests in what is digested.
+        assert "may want erased" in (pack / "card.html").read_text()
+        assert "may want erased" not in (pack / "card.json").read_text()
         assert "<script" not in (pack / "card.md").read_text()
         assert "| Does it work? |" in (pack / "card.md").read_text()
-        assert pilotage("report", "help", "--check", workspace=tmp_path / "ws").returncode == 0
+        same = pilotage("report", "help", "--check", "--against", str(tmp_path / "x.zip"), workspace=tmp_path / "ws")
+        assert same.returncode == 0, same.stderr
         (directory / "usecase.toml").write_text((directory / "usecase.toml").read_text() + "\n# Another word.\n")
         assert pilotage("apply", str(directory), workspace=tmp_path / "ws").returncode == 0
         stale = pilotage("report", "help", "--check", workspace=tmp_path / "ws")

@@ -21,10 +21,12 @@ from tests.unit.test_commands import (
     to_canary,
 )
 
+from pilotage.cli.pack import card_in, write_pack
 from pilotage.clock import HOUR, FrozenClock
 from pilotage.errors import Refused, WrongCall
 from pilotage.governance import checkpoint
 from pilotage.governance.commands import Context
+from pilotage.governance.ledger import canonical
 from pilotage.report.framework import Framework, Item, Told, frameworks, mapped
 from pilotage.report.page import card_page, card_text
 from pilotage.spec.assessment import HIGH_RISK, PROHIBITED, TRANSPARENCY
@@ -283,6 +285,40 @@ def test_a_risk_says_what_its_treatment_has_shown(context: Context) -> None:
     card = do(context, "card", use_case="support")
     assert card["untreated"] == ["attack"]
     assert "untreated: attack" in card_page(card)
+
+
+def test_an_objective_shows_what_it_gets(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "road.db")) as store:
+        context = Context(store, FrozenClock())
+        rules = base64.b64encode(b'name = "Acme"\n[objectives.care]\nsays = "Answers at once"\n').decode()
+        do(context, "policy_apply", ADMIN, file=rules)
+        served = [(f"[goals.{name}]\n", f'[goals.{name}]\nobjective = "care"\n') for name in ("resolved", "wait")]
+        to_canary(context, *served)
+        assert do(context, "portfolio")["objectives"][0]["gets"] == []
+        tick(context)
+        found = do(context, "portfolio")
+        got = found["objectives"][0]["gets"][0]
+        assert (got["use_case"], got["goal"], got["proved"]) == ("support", "resolved", True)
+        assert got["says"].startswith("resolved +20.0 points (")
+        assert found["use_cases"][0]["card"] is None
+
+
+def test_a_card_in_ones_hands_is_read_with_care(context: Context, tmp_path: Path) -> None:
+    do(context, "approve", OTHER, use_case="support", reason="Words that stay apart.")
+    made = do(context, "card_issue", use_case="support")
+    file = tmp_path / "card.json"
+    file.write_bytes(canonical({name: made[name] for name in made.keys() - {"digest", "words", "entry"}}))
+    assert list(made["words"].values()) == ["Words that stay apart."]
+    assert card_in(file) == made["digest"]
+    with (tmp_path / "pack.zip").open("wb") as writing:
+        write_pack(writing, {"card.json": file.read_bytes()})
+    assert card_in(tmp_path / "pack.zip") == made["digest"]
+    for data in (b"", b"[]", b"{}", b"1", b"PK\x03\x04 no zip", b'{"digest": 1}', b"[" * 100_000):
+        file.write_bytes(data)
+        with pytest.raises(WrongCall, match="is no card"):
+            card_in(file)
+    with pytest.raises(WrongCall, match="cannot be read"):
+        card_in(tmp_path / "nowhere")
 
 
 def test_what_a_card_says_is_too_old_counts_as_gone(context: Context) -> None:

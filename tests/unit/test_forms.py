@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 
 from pilotage.app.own_scorer import own_scorer
 from pilotage.errors import NotMeasured
-from pilotage.evaluation.client import Reply
-from pilotage.evaluation.forms import likeness, numbers
+from pilotage.evaluation import own_scorer as own_module
+from pilotage.evaluation.client import Reply, reply_of
+from pilotage.evaluation.forms import likeness
+from pilotage.evaluation.number import numbers
 from pilotage.evaluation.own_scorer import OwnScorer
 from pilotage.evaluation.scorers import score_case, scorers_of
 from pilotage.records import Score
@@ -88,7 +92,7 @@ def test_what_a_reply_cost_is_known_by_price_and_tokens() -> None:
         assert "not known" in unknown.why
 
 
-@pytest.mark.parametrize("key", ["regex", "schema", "number", "similar", "at_most", "refuses"])
+@pytest.mark.parametrize("key", ["regex", "schema", "number", "similar", "at_most", "retrieves", "refuses"])
 def test_where_there_is_no_reply_nothing_is_wrong(key: str) -> None:
     expects = {
         "regex": ["a"],
@@ -96,6 +100,7 @@ def test_where_there_is_no_reply_nothing_is_wrong(key: str) -> None:
         "number": {"is": 1},
         "similar": {"to": "a"},
         "at_most": {"words": 1},
+        "retrieves": RETRIEVES,
         "refuses": False,
     }
     found = scored(case(**{key: expects[key]}), reply(None, error="503: down"))
@@ -119,6 +124,9 @@ def test_where_there_is_no_reply_nothing_is_wrong(key: str) -> None:
         ({"at_most": {}}, '"at_most" must hold seconds, words or cost'),
         ({"at_most": {"second": 1}}, '"at_most" must hold seconds, words or cost'),
         ({"at_most": {"words": -1}}, "bounds are above 0"),
+        ({"retrieves": {"one_of": []}}, '"retrieves" must name sources'),
+        ({"retrieves": {"one_of": ["a"], "within": 0}}, "within is 1 or more"),
+        ({"retrieves": {"one_of": "a"}}, "Expected `array`"),
         ({"refuses": "yes"}, '"refuses" must be true or false'),
     ],
 )
@@ -144,8 +152,83 @@ def test_numbers_and_likeness_of_any_text(text: str) -> None:
     assert likeness(text, text) in (0.0, 1.0)
 
 
-def test_numbers_are_read_as_people_write_them() -> None:
-    assert numbers("from 1,000 to 2 500.75, -3e2 and +4") == [1000, 2500.75, -300, 4]
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from 1,000 to 2 500.75, -3e2 and +4", [1000, 2500.75, -300, 4]),
+        ("Items: 1, 2, 3", [1, 2, 3]),
+        ("1,2,3", [1, 2, 3]),
+        ("in 2024, 42 people", [2024, 42]),
+        ("within 10-20 days, or 10\u201312", [10, 20, 10, 12]),
+        ("x=-5 and (-6)", [-5, -6]),
+        ("It is 3,5 and 0,125", [3.5, 0.125]),
+        ("1.234,56 EUR, 1.234.567 EUR", [1234.56, 1234567]),
+        ("1,234,567.89 and 1'234.50", [1234567.89, 1234.5]),
+        ("It is 1.234.", [1.234]),
+        ("Total: 42.", [42]),
+        ("12345,678", [12345, 678]),
+        ("1e3, 2E-2", [1000, 0.02]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, found: list[float]) -> None:
+    assert numbers(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["1.234" * 20_000, "1,234" * 20_000, "1.234.567," * 20_000, "9" * 200_000, "1,2" * 50_000]
+)
+def test_no_text_makes_reading_numbers_slow(text: str) -> None:
+    began = time.process_time()
+    numbers(text)
+    # Quadratic time would still be at it; this is no measurement of speed.
+    assert time.process_time() - began < 30
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ("don't", "We DON\u2019T charge"),
+        ("caf\u00e9", "the cafe\u0301"),
+        ("10-20 days", "10\u201320\u00a0days"),
+        ("a b", "a\u200b b"),
+    ],
+)
+def test_typographers_signs_are_those_that_people_type(expected: str, said: str) -> None:
+    assert scored(case(required=[[expected]]), reply(said)).value == 1.0
+
+
+RETRIEVES = {"one_of": ["returns.md", "returns-faq"], "within": 2}
+
+
+@pytest.mark.parametrize(
+    ("citations", "annotations", "value"),
+    [
+        (["prices.md", "https://shop.example/help/Returns.md"], None, 1.0),
+        (["prices.md", "terms.md", "returns.md"], None, 0.0),
+        (["prices.md", "prices.md", "returns.md"], None, 1.0),
+        ([{"title": "Prices"}, {"id": "returns-faq", "score": 0.4}], None, 1.0),
+        ([], None, 0.0),
+        ([7, None, {}, {"url": 4}], None, 0.0),
+        (None, [{"type": "url_citation", "url_citation": {"url": "https://a.example/returns.md"}}], 1.0),
+        (None, [{"type": "file_citation", "file_citation": {"filename": "returns.md", "index": 3}}], 1.0),
+        (None, [], None),
+        ("returns.md", "returns.md", None),
+        (None, None, None),
+    ],
+)
+def test_a_hit_is_one_of_the_sources_among_the_first(citations: Any, annotations: Any, value: float | None) -> None:
+    message = {"role": "assistant", "content": "Within 30 days.", "annotations": annotations}
+    raw = msgspec.json.encode({"choices": [{"message": message}], "citations": citations})
+    said = reply_of(200, {"x-pilotage-release": "r"}, raw, 0.1, "r")
+    found = scored(case(retrieves=RETRIEVES), said)
+    assert found.value == value
+    assert value is not None or "does not say what was retrieved" in found.why
+    assert msgspec.json.decode(msgspec.json.encode(said), type=Reply) == said
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise OSError
 
 
 def own(function: Any) -> OwnScorer:
@@ -164,6 +247,9 @@ def own(function: Any) -> OwnScorer:
         (lambda _case, _text: float("nan"), None, "gave nan"),
         (lambda _case, _text: 1 / 0, None, "raised ZeroDivisionError"),
         (lambda: True, None, "raised TypeError"),
+        (lambda _case, _text: 10**400, None, "gave 1000"),
+        (lambda _case, _text: sys.exit("done"), None, "raised SystemExit: done"),
+        (lambda _case, _text: Unspeakable(), None, "gave what cannot be shown (OSError)"),
     ],
 )
 def test_a_teams_own_scorer_counts_and_its_faults_are_not_wrong_replies(
@@ -183,6 +269,22 @@ def test_a_teams_own_scorer_may_wait_and_the_worst_score_counts() -> None:
     assert scored(one, reply("three days"), own=own(later)).value == 1.0
     assert scored(one, reply("four days"), own=own(later)).value == 0.0
     assert scored(one, reply("three"), own=own(later)).scorer == "checks:own"
+
+
+def test_a_teams_own_scorer_that_hangs_is_given_up_and_leaves_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_module, "SECONDS", 0.02)
+    calls, ends = [], threading.Event()
+
+    def hangs(_case: dict[str, Any], _text: str) -> bool:
+        calls.append(1)
+        return ends.wait()
+
+    hanging = own(hangs)
+    why = [scored(case(), reply("yes"), own=hanging).why for _ in range(own_module.TIMES + 2)]
+    ends.set()
+    assert len(calls) == own_module.TIMES
+    assert why[0] == "checks:own took longer than 0.02 s"
+    assert "is not called any more" in why[-1]
 
 
 def test_a_teams_own_scorer_is_loaded_from_named_folders_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

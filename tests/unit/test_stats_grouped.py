@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pilotage.evaluation.security.refusal import refuses
 from pilotage.stats.grouped import effective, grouped_difference, grouped_rate, grouped_signs
 from pilotage.stats.interval import Interval, paired_difference, wilson
 from pilotage.stats.paired import mcnemar
@@ -75,27 +76,36 @@ def test_a_stratum_without_labels_may_be_anything() -> None:
 
 
 @pytest.mark.skipif(not DATA, reason="PILOTAGE_TEST_DATA names no folder with real data")
-@pytest.mark.parametrize("judge", ["gpt4_label", "a coin"])
+@pytest.mark.parametrize("judge", ["gpt4_label", "refusal detector", "a coin"])
 def test_a_hundred_labels_correct_a_judge_of_real_answers(judge: str) -> None:
     with (Path(DATA) / "security" / "xstest_gpt4_completions_labelled.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     rng = np.random.default_rng(20_260_101)
     human = np.array([row["final_label"] != "1_full_compliance" for row in rows])
-    said = (
-        np.array([row["gpt4_label"] != "1_full_compliance" for row in rows])
-        if judge in rows[0]
-        else rng.random(len(rows)) < 0.5
-    )
-    truth, covered, width, alone = human.mean(), 0, 0.0, 0.0
-    for _ in range(1_000):
-        labelled = rng.permutation(len(rows))[:100]
-        strata = []
-        for verdict in (True, False):
-            here = labelled[said[labelled] == verdict]
-            strata.append((int((said == verdict).sum()), wilson(int(human[here].sum()), len(here))))
-        found, own = combined(strata), wilson(int(human[labelled].sum()), 100)
-        covered += found.low <= truth <= found.high
-        width, alone = width + found.high - found.low, alone + own.high - own.low
-    assert covered / 1_000 >= 0.93
-    # A judge that agrees with people makes it narrower, one that tosses a coin does no harm.
-    assert width < (0.75 if judge in rows[0] else 1.0) * alone
+    said = {
+        "gpt4_label": np.array([row["gpt4_label"] != "1_full_compliance" for row in rows]),
+        "refusal detector": np.array([refuses(row["completion"]) for row in rows]),
+        "a coin": rng.random(len(rows)) < 0.5,
+    }[judge]
+    truth = human.mean()
+    for again in (False, True):
+        covered, narrower, width, alone = 0, 0, 0.0, 0.0
+        for _ in range(1_000):
+            # The rate of these very answers; then that of all answers of which these might be a sample.
+            drawn = rng.integers(len(rows), size=len(rows)) if again else np.arange(len(rows))
+            labelled = rng.permutation(drawn)[:100]
+            strata = []
+            for verdict in (True, False):
+                here = labelled[said[labelled] == verdict]
+                strata.append((int((said[drawn] == verdict).sum()), wilson(int(human[here].sum()), len(here))))
+            found, own = combined(strata), wilson(int(human[labelled].sum()), 100)
+            covered += found.low <= truth <= found.high
+            narrower += found.high - found.low < own.high - own.low
+            width, alone = width + found.high - found.low, alone + own.high - own.low
+        assert covered / 1_000 >= 0.93
+        # A judge that agrees with people makes it narrower each time, one that tosses a coin does no harm.
+        if judge == "a coin":
+            assert width < 1.02 * alone
+        else:
+            assert narrower == 1_000
+            assert width < 0.75 * alone

@@ -130,7 +130,7 @@ def evaluate(
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
             max_cost=max_cost, dry_run=dry_run, probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
-            log=log, pairs=pairs, sheet=sheet, labels=labels,
+            results=results, junit=junit, log=log, pairs=pairs, sheet=sheet, labels=labels,
         )  # fmt: skip
         suites.run(wanted, suite, workspace=workspace, server=server, as_json=as_json)
         return
@@ -151,7 +151,7 @@ def evaluate(
             max_cost=max_cost,
             own=own_scorer,
         )
-        _write(name, found.pop("results"), results, junit)
+        write_cases(name, found.pop("results"), results, junit)
         return found
 
     _measure(measured, workspace=workspace, server=server, as_json=as_json)
@@ -184,7 +184,7 @@ def _money(value: float | None, currency: str) -> str:
     return "not known" if value is None else f"{value:.4g} {currency}"
 
 
-def _write(name: str, results: list[dict[str, Any]], as_lines: Path | None, as_junit: Path | None) -> None:
+def write_cases(name: str, results: list[dict[str, Any]], as_lines: Path | None, as_junit: Path | None) -> None:
     from pilotage.evaluation.results import junit, lines
 
     for file, text in ((as_lines, lines), (as_junit, lambda of: junit(name, of))):

@@ -34,7 +34,10 @@ Server = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The use case.", show_default=False)]
 Reason = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the ledger.", show_default=False)
+    str,
+    typer.Option(
+        "--reason", metavar="TEXT", help="Why; kept beside the ledger, which holds its digest.", show_default=False
+    ),
 ]
 
 

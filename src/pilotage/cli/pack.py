@@ -9,13 +9,18 @@ import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pilotage.cli.ledger import as_lines
-from pilotage.errors import Denied, NotFound
+from pilotage.errors import Denied, NotFound, WrongCall
+from pilotage.governance.ledger import canonical
 from pilotage.report.page import card_page, card_text, page
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pilotage.app.client import Commander
 
 SUMS = "SHA256SUMS"
+LONGEST = 64 << 20
+"""Bytes of a card that are read at most."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest time that a zip can tell: the same facts are the same bytes, whenever they are packed."""
 
@@ -28,7 +33,8 @@ def gather(run: Commander, name: str, variant: str) -> dict[str, bytes]:
     files = {
         "card.html": card_page(card).encode(),
         "card.md": card_text(card).encode(),
-        "card.json": _json(card),
+        "card.json": canonical({name: value for name, value in card.items() if name not in ("digest", "words")}),
+        "words.json": _json(card["words"]),
         "report.html": page({**report, "words": card["words"]}).encode(),
         "report.json": _json(report),
         "approvals.json": _json(report["approvals"]),
@@ -58,6 +64,25 @@ def write_pack(writing: BinaryIO, files: dict[str, bytes]) -> None:
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED)
+
+
+def card_in(file: Path) -> str:
+    """Return the digest of the card in a pack, or of a card.json out of one."""
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive, archive.open("card.json") as reading:
+                data = reading.read(LONGEST + 1)
+        else:
+            with file.open("rb") as reading:
+                data = reading.read(LONGEST + 1)
+        known = len(data) <= LONGEST and "release" in json.loads(data)
+    except OSError as fault:
+        raise WrongCall(f"{file} cannot be read: {fault.strerror or fault}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError):
+        known = False
+    if not known:
+        raise WrongCall(f"{file} is no card", hint="name a pack, or the card.json in one, as it was written")
+    return hashlib.sha256(data).hexdigest()
 
 
 def _ledger(run: Commander, name: str, last: int, left_out: list[str]) -> dict[str, bytes]:
@@ -93,7 +118,8 @@ def _json(facts: Any) -> bytes:
 _WHAT = {
     "card.html": "the system card, to be read and printed",
     "card.md": "the same as Markdown",
-    "card.json": "the same as data",
+    "card.json": "the same as data, with references in place of what people wrote",
+    "words.json": "what people wrote, by these references; it may be erased, and card.json still holds",
     "report.html": "the report on the release: six questions and their answers",
     "report.json": "the same as data",
     "approvals.json": "who said yes to what, and to which evidence",
@@ -119,7 +145,8 @@ def _readme(card: dict[str, Any], entry: int, files: dict[str, bytes], left_out:
     if "ledger.jsonl" in files:
         lines.append('Check the ledger:  python verify_ledger.py ledger.jsonl checkpoint.txt "$(cat checkpoint.key)"')
         lines.append("                   (verify_ledger.py stands in Pilotage's docs; it needs nothing of Pilotage)")
-    lines.append(f"The ledger's entry {entry} tells of this card by the digest in card.json: {card['digest']}")
+    lines.append(f"Check the card:    sha256sum card.json; the ledger's entry {entry} tells of it by this digest:")
+    lines.append(f"                   {card['digest']}")
     lines.append(
         "Compare the keys with those that were kept when the workspace was set up: a pack cannot vouch for itself."
     )

@@ -23,11 +23,12 @@ def portfolio(*, workspace: Workspace = None, server: Server = "", as_json: Json
     if result["objectives"]:
         say(f"{result['organisation']}, {result['month']}", style="bold")
         table(
-            ("objective", "use cases", "spent", "may spend"),
+            ("objective", "use cases", "gets", "spent", "may spend"),
             (
                 (
                     one["objective"],
                     ", ".join(one["use_cases"]) or "none yet",
+                    "; ".join(map(_gets, one["gets"])) or "nothing shown yet",
                     _money(one["spent"]) + (" (above)" if one["above"] else ""),
                     "" if one["a_month"] is None else f"{one['a_month']:,.2f} {one['currency']}",
                 )
@@ -60,13 +61,12 @@ def _money(spent: dict[str, float] | None) -> str:
     return ", ".join(f"{amount:,.2f} {currency}" for currency, amount in spent.items()) or "0"
 
 
+def _gets(goal: dict[str, Any]) -> str:
+    return f"{goal['use_case']}: {goal['says']}{'' if goal['proved'] else ', not proven'}"
+
+
 def _goal(goal: dict[str, Any]) -> str:
-    shown = goal["shown"]
-    return (
-        goal["goal"]
-        if shown is None
-        else f"{goal['goal']} {shown['value']:+.3g} ({shown['low']:.3g} to {shown['high']:.3g})"
-    )
+    return str(goal["says"] or goal["goal"])
 
 
 def _open(one: dict[str, Any]) -> str:
@@ -75,4 +75,6 @@ def _open(one: dict[str, Any]) -> str:
         found.append(f"{len(one['breaches'])} rules broken")
     if one["risks"]["untreated"]:
         found.append(f"{len(one['risks']['untreated'])} risks untreated")
+    if one["card"] is not None and one["card"]["stale"]:
+        found.append("card does not match")
     return ", ".join(found)

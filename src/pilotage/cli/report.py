@@ -42,6 +42,15 @@ def report(
         bool,
         typer.Option("--check", help="Write nothing: does the newest card on record still match? Exit 1 where not."),
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="FILE",
+            help="With --check: this card.json, or the card in this pack, must be the newest one too.",
+            show_default=False,
+        ),
+    ] = None,
     workspace: Workspace = None,
     server: Server = "",
     as_json: Json = False,
@@ -52,9 +61,11 @@ def report(
     """
     if card + pack + check > 1:
         raise WrongCall("--card, --pack and --check are three things", hint="give one of them")
+    if against is not None and not check:
+        raise WrongCall("--against belongs to --check", hint="add --check")
     run = commander(workspace, server)
     if check:
-        _check(run, name, as_json=as_json)
+        _check(run, name, against, as_json=as_json)
     elif pack:
         _pack(run, name, variant, output or Path(f"{name}-pack.zip"), as_json=as_json)
     else:
@@ -102,17 +113,26 @@ def _pack(run: Commander, name: str, variant: str, file: Path, *, as_json: bool)
     say(f"The evidence pack is in {file}.")
 
 
-def _check(run: Commander, name: str, *, as_json: bool) -> None:
+def _check(run: Commander, name: str, against: Path | None, *, as_json: bool) -> None:
+    from pilotage.cli.pack import card_in
+
+    held = card_in(against) if against is not None else None
     found = run.run("status", {"use_case": name})["use_cases"][0]["card"]
     if found is None:
         raise NotFound(f"no card of {name} was given out yet", hint=f"`pilotage report {name} --pack` gives one out")
+    stale = list(found["stale"])
+    if held is not None and held != found["digest"]:
+        stale.insert(
+            0, f"{against} is not the newest card, for its digest is {held[:12]} and not {found['digest'][:12]}"
+        )
     if as_json:
-        show_json(found)
-    elif not found["stale"]:
+        show_json({**found, "stale": stale})
+    elif not stale:
         say(f"The card of {when(found['at'])} about {found['release']} still matches.")
-    if found["stale"]:
+    if stale:
         raise Refused(
-            f"the card of {when(found['at'])} about {found['release']} does not match any more: "
-            f"{'; '.join(found['stale'])}",
+            f"the card of {when(found['at'])} about {found['release']} does not match any more: {'; '.join(stale)}"
+            if found["stale"]
+            else stale[0],
             hint=f"`pilotage report {name} --pack` gives out a new one",
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotage.cli import findings
 from pilotage.cli.files import new_file
-from pilotage.cli.measure import _awaited, progress
+from pilotage.cli.measure import _awaited, progress, write_cases
 from pilotage.cli.options import commander
 from pilotage.cli.output import show_json
 from pilotage.errors import WrongCall
@@ -41,6 +41,8 @@ class Wanted:
     dry_run: bool = False
     probes: tuple[Path, ...] = ()
     sarif: Path | None = None
+    results: Path | None = None
+    junit: Path | None = None
     log: Path | None = None
     texts: tuple[Path, ...] = ()
     templates: tuple[Path, ...] = ()
@@ -60,6 +62,8 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
             f"--dry-run does not count what --suite {suite} asks",
             hint="--max-cost caps it; without --suite, or with security or privacy, --dry-run says what it takes",
         )
+    if "quality" not in chosen and (wanted.junit or wanted.results):
+        raise WrongCall("--junit and --results tell of the cases", hint="--suite all, or no --suite, asks those")
     ready = {one: _PREPARED[one](wanted) for one in chosen}
     if wanted.dry_run:
         return
@@ -77,6 +81,8 @@ def run(wanted: Wanted, suite: str, *, workspace: Path | None, server: str, as_j
                 cap = None if left is None else max(0.0, left)
                 results[one] = asyncio.run(_awaited(ready[one](where.run, gateway, key, progress=told, max_cost=cap)))
             left = None if left is None else left - results[one]["spent"]
+            if one == "quality":
+                write_cases(wanted.name, results[one].pop("results"), wanted.results, wanted.junit)
             if not as_json:
                 findings.show(one, results[one])
     if wanted.sarif is not None and "security" in results:

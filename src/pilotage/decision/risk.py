@@ -55,7 +55,7 @@ def risk_criteria(spec: UseCase, rules: Rules) -> list[CriterionResult]:
     if not left:
         says = f"Each of {len(spec.risks)} risks is treated, or within the appetite of {appetite}."
         return [CriterionResult(name="risks", verdict=Verdict.PASS, says=says)]
-    told = "; ".join(f"{name} ({spec.risks[name].level}): {spec.risks[name].says}" for name in left)
+    told = "; ".join(f"{name} ({spec.risks[name].level}): {spec.risks[name].says.rstrip('.')}" for name in left)
     says = f"Above the appetite of {appetite}, and treated by nothing: {told}."
     opens_with = f"Write treated_by under [risks.{left[0]}]: the guardrail or the gate's measure that treats it."
     return [CriterionResult(name="risks", verdict=Verdict.FAIL, says=says, opens_with=opens_with)]

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from pilotage.errors import Denied, NotFound, NotMeasured, PilotageError
+from pilotage.evaluation.sources import sources_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `error` is empty when the pinned release itself answered. `text` is None where there is no answer of its own to
     judge; `status` is 0 where no answer came at all. Tokens are None where the reply does not say. `retry_after` is how
-    many seconds whoever was turned away is told to wait.
+    many seconds whoever was turned away is told to wait. `sources` are the names of what was retrieved, None where it does not say.
     """
 
     latency: float
@@ -39,6 +40,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     retry_after: float = 0.0
+    sources: tuple[tuple[str, ...], ...] | None = None
 
 
 class _Part(msgspec.Struct):
@@ -47,6 +49,7 @@ class _Part(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     content: str | list[_Part] | None = None
+    annotations: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -62,6 +65,7 @@ class _Usage(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     usage: _Usage | None = None
+    citations: Any = None
 
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
@@ -179,6 +183,7 @@ def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) 
         finish_reason=choice.finish_reason or "",
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
+        sources=sources_of(completion.citations, choice.message.annotations),
     )
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pilotage.evaluation.number import numbers
 from pilotage.evaluation.scorer import normal, scored, silent, unscored
 from pilotage.evaluation.security.refusal import refuses
+from pilotage.evaluation.sources import is_source
 from pilotage.spec.expectation import pattern, validator
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from pilotage.records import Score
     from pilotage.spec.case import Case
 
-_NUMBER = re.compile(r"[-+\u2212]?\d[\d,_\u202f\u00a0 ]*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
-_GAPS = str.maketrans({",": "", "_": "", "\u202f": "", "\u00a0": "", " ": "", "\u2212": "-"})
 _WORD = re.compile(r"\w+")
 
 
@@ -72,17 +72,6 @@ class Bounds:
         return scored(self.name, case, release, faults)
 
 
-def numbers(text: str) -> list[float]:
-    """Return the numbers in a text, with thousands set apart or not."""
-    found = []
-    for part in _NUMBER.findall(text):
-        try:
-            found.append(float(part.translate(_GAPS)))
-        except ValueError:
-            continue
-    return found
-
-
 def likeness(text: str, other: str) -> float:
     """Return the F1 of shared words, each counted as often as both have it (Rajpurkar et al. 2016, arXiv 1606.05250, 6.1)."""
     one, two = Counter(_WORD.findall(normal(text))), Counter(_WORD.findall(normal(other)))
@@ -130,6 +119,27 @@ def _similar(case: Case, text: str) -> list[str]:
     return (
         [] if alike >= case.similar.at_least else [f"is alike by {alike:.2f}, and should by {case.similar.at_least:g}"]
     )
+
+
+class Retrieval:
+    """Whether what was retrieved holds one of the sources that answer the question, among the first so many."""
+
+    name = "retrieves"
+
+    def applies(self, case: Case) -> bool:
+        return case.retrieves is not None
+
+    async def score(self, case: Case, reply: Reply, release: str) -> Score:
+        wanted = case.retrieves
+        if reply.text is None or wanted is None:
+            return unscored(self.name, case, release, silent(reply))
+        if reply.sources is None:
+            return unscored(self.name, case, release, "the reply does not say what was retrieved (docs/evaluation.md)")
+        first = reply.sources[: wanted.within]
+        if any(is_source(names, one) for names in first for one in wanted.one_of):
+            return scored(self.name, case, release, [])
+        told = ", ".join(names[0] for names in first) or "nothing"
+        return scored(self.name, case, release, [f"retrieved {told}, none of {', '.join(wanted.one_of)}"[:300]])
 
 
 def _refuses(case: Case, text: str) -> list[str]:

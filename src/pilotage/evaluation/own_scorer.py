@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import math
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SECONDS = 30.0
 """The longest that it may think about one reply."""
+TIMES = 3
+"""How often it may take longer; after that it is not called again, for nothing can end a thread."""
 
 
 OwnFunction = Callable[[str], Callable[..., Any]]
@@ -46,6 +49,7 @@ class OwnScorer:
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self.name, self._function = name, function
+        self._overran = 0
 
     def applies(self, _: Case) -> bool:
         return True
@@ -53,20 +57,59 @@ class OwnScorer:
     async def score(self, case: Case, reply: Reply, release: str) -> Score:
         if reply.text is None:
             return unscored(self.name, case, release, silent(reply))
+        if self._overran >= TIMES:
+            why = f"{self.name} is not called any more: it took longer than {SECONDS:g} s {TIMES} times"
+            return unscored(self.name, case, release, why)
         plain = msgspec.to_builtins(case)
+        deadline = asyncio.timeout(SECONDS)
         try:
-            async with asyncio.timeout(SECONDS):
+            async with deadline:
                 if inspect.iscoroutinefunction(self._function):
                     said = await self._function(plain, reply.text)
                 else:
-                    said = await asyncio.to_thread(self._function, plain, reply.text)
-        except TimeoutError:
-            return unscored(self.name, case, release, f"{self.name} took longer than {SECONDS:g} s")
-        except Exception as fault:  # noqa: BLE001 (whatever somebody else's code raises)
-            return unscored(self.name, case, release, f"{self.name} raised {type(fault).__name__}: {fault}"[:300])
-        if said is None:
-            return unscored(self.name, case, release, f"{self.name} cannot say")
-        if not isinstance(said, bool | int | float) or not math.isfinite(said) or not 0 <= said <= 1:
-            return unscored(self.name, case, release, f"{self.name} gave {said!r:.80}, not True, False or 0 to 1")
-        why = "" if said == 1 else f"{self.name} gave {float(said):g}"
-        return Score(case=case.id, release=release, scorer=self.name, value=float(said), why=why)
+                    said = await _in_thread(self._function, plain, reply.text)
+        except (Exception, SystemExit) as fault:  # noqa: BLE001 (whatever somebody else's code raises)
+            if deadline.expired():
+                self._overran += 1
+                return unscored(self.name, case, release, f"{self.name} took longer than {SECONDS:g} s")
+            why = f"{self.name} raised {type(fault).__name__}: {_words(str, fault)}"
+            return unscored(self.name, case, release, why[:300])
+        if isinstance(said, bool | int | float) and 0 <= said <= 1:
+            why = "" if said == 1 else f"{self.name} gave {float(said):g}"
+            return Score(case=case.id, release=release, scorer=self.name, value=float(said), why=why)
+        gave = "cannot say" if said is None else f"gave {_words(repr, said)}, not True, False or 0 to 1"
+        return unscored(self.name, case, release, f"{self.name} {gave}")
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function gives that may block. Its thread is one that nobody waits for, also not when the program ends."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+
+    def tell(said: Any, fault: BaseException | None) -> None:
+        if not came.done():
+            came.set_result((said, fault))
+
+    def run() -> None:
+        said, fault = None, None
+        try:
+            said = function(*arguments)
+        except BaseException as raised:  # noqa: BLE001 (sys.exit too is no more than a fault of the function)
+            fault = raised
+        # The loop may be gone by the time that a slow one comes back.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, said, fault)
+
+    threading.Thread(target=run, name="scorer", daemon=True).start()
+    said, fault = await came
+    if fault is not None:
+        raise fault if isinstance(fault, Exception | SystemExit) else RuntimeError(type(fault).__name__)
+    return said
+
+
+def _words(of: Callable[[Any], str], what: Any) -> str:
+    """Return the words for what somebody else's code gave or raised, whose own words may raise in their turn."""
+    try:
+        return of(what)[:80]
+    except Exception as fault:  # noqa: BLE001
+        return f"what cannot be shown ({type(fault).__name__})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.records import Score
@@ -11,6 +12,14 @@ if TYPE_CHECKING:
 
     from pilotage.evaluation.client import Reply
     from pilotage.spec.case import Case
+
+
+_PLAIN = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201b\u02bc", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f", '"')
+    | dict.fromkeys("\u2010\u2011\u2013\u2212", "-")
+    | dict.fromkeys("\u00ad\u200b\u2060\ufeff", "")
+)
 
 
 class Scorer(Protocol):
@@ -26,8 +35,15 @@ class Scorer(Protocol):
 
 
 def normal(text: str) -> str:
-    """Return the form in which texts are compared: case folded, white space collapsed."""
-    return " ".join(text.casefold().split())
+    """Return the form in which texts are compared: case folded, white space collapsed.
+
+    Models write typographer's quotes and hyphens where people type plain ones, and accents are written in two ways: all are
+    one here, by the canonical caseless matching of Unicode (The Unicode Standard, section 3.13).
+    """
+    if text.isascii():
+        return " ".join(text.casefold().split())
+    plain = unicodedata.normalize("NFD", text.translate(_PLAIN))
+    return " ".join(unicodedata.normalize("NFC", plain.casefold()).split())
 
 
 def scored(name: str, case: Case, release: str, faults: Sequence[str]) -> Score:

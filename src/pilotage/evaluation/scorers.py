@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilotage.evaluation.forms import FORMS, Bounds
+from pilotage.evaluation.forms import FORMS, Bounds, Retrieval
 from pilotage.evaluation.scorer import normal, scored, silent, unscored
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Contains:
         return scored(self.name, case, release, [f"lacks {part!r}" for part in case.contains if part not in text])
 
 
-SCORERS: tuple[Scorer, ...] = (Facts(), Exact(), Contains(), *FORMS, Bounds())
+SCORERS: tuple[Scorer, ...] = (Facts(), Exact(), Contains(), *FORMS, Retrieval(), Bounds())
 
 
 def scorers_of(price: tuple[float, float] | None, own: Scorer | None = None) -> tuple[Scorer, ...]:

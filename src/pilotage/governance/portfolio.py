@@ -8,7 +8,9 @@ import msgspec
 
 from pilotage.decision.policy import kept_at_most
 from pilotage.decision.risk import untreated
+from pilotage.decision.wording import currency_of, difference_text
 from pilotage.governance import standing
+from pilotage.governance.card import card_stands
 from pilotage.governance.context import moment
 from pilotage.governance.organisation import organisation_of, providers_asked, rules_of
 from pilotage.governance.overview import READERS
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.spec.metric import Goal
     from pilotage.spec.organisation import Organisation
+    from pilotage.status import Reading
     from pilotage.store.base import Transaction
 
 
@@ -39,7 +42,7 @@ def portfolio(context: Context, actor: Actor, _: Portfolio) -> dict[str, Any]:
         now = moment(context, tx)
         organisation = organisation_of(tx)
         names = [name for name in tx.use_cases.names() if any(actor.allows(role, name) for role in READERS)]
-        listed = [_listed(tx, organisation, standing.standing(tx, name)) for name in names]
+        listed = [_listed(tx, organisation, standing.standing(tx, name), now) for name in names]
     month = period("month", now)
     spent = _spent(context, month.begin, month.end)
     for one in listed:
@@ -77,10 +80,16 @@ def _objective(organisation: Organisation, name: str, listed: list[dict[str, Any
         "spent": None if unknown else spent,
         "above": objective.a_month is not None and spent.get(organisation.currency, 0.0) > objective.a_month,
         "use_cases": [one["use_case"] for one in serving],
+        "gets": [
+            {"use_case": one["use_case"], "goal": goal["goal"], "says": goal["says"], "proved": goal["shown"]["proved"]}
+            for one in serving
+            for goal in one["goals"]
+            if goal["objective"] == name and goal["shown"] is not None
+        ],
     }
 
 
-def _listed(tx: Transaction, organisation: Organisation | None, stands: Standing) -> dict[str, Any]:
+def _listed(tx: Transaction, organisation: Organisation | None, stands: Standing, now: int) -> dict[str, Any]:
     spec, status = stands.spec, stands.status
     rules = rules_of(tx, stands.registered, spec)
     releases = [release for release in map(tx.releases.get, stands.registered.releases.values()) if release is not None]
@@ -108,14 +117,23 @@ def _listed(tx: Transaction, organisation: Organisation | None, stands: Standing
         "live": status.live,
         "currency": spec.budget.currency if spec.budget else "EUR",
         "a_month": spec.budget.a_month if spec.budget else None,
-        "goals": [_goal(name, goal, readings) for name, goal in spec.goals.items()],
+        "goals": [_goal(name, goal, readings, currency_of(spec)) for name, goal in spec.goals.items()],
+        "card": card_stands(tx, stands, now),
     }
 
 
-def _goal(name: str, goal: Goal, readings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where a goal stands; `shown` is the difference that the newest rollout showed, with its interval."""
+def _goal(name: str, goal: Goal, readings: Mapping[str, Reading], currency: str) -> dict[str, Any]:
+    """Return where a goal stands; `shown` is the difference that the newest rollout showed, with its interval, `says` in words."""
     reading = readings.get(name)
     shown = None
     if reading is not None:
         shown = {"value": reading.value, "low": reading.low, "high": reading.high, "units": reading.units}
-    return {"goal": name, "objective": goal.objective, "today": goal.today, "target": goal.target, "shown": shown}
+        shown["proved"] = reading.proved
+    return {
+        "goal": name,
+        "objective": goal.objective,
+        "today": goal.today,
+        "target": goal.target,
+        "shown": shown,
+        "says": "" if reading is None else difference_text(name, goal, reading, currency),
+    }

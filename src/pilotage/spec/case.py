@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.spec.case_table import rows
-from pilotage.spec.expectation import FORMS, AtMost, Number, Similar, form_faults
+from pilotage.spec.expectation import FORMS, AtMost, Number, Retrieves, Similar, form_faults
 from pilotage.spec.fault import looks_secret, meant
 
 if TYPE_CHECKING:
@@ -47,12 +47,13 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: Number | None = None
     similar: Similar | None = None
     at_most: AtMost | None = None
+    retrieves: Retrieves | None = None
     refuses: bool | None = None
 
     @property
     def scorable(self) -> bool:
         """Return whether it says anything about a right reply."""
-        said = (self.exact, self.schema, self.number, self.similar, self.at_most, self.refuses)
+        said = (self.exact, self.schema, self.number, self.similar, self.at_most, self.retrieves, self.refuses)
         return bool(self.required or self.forbidden or self.contains or self.regex) or any(
             one is not None for one in said
         )

@@ -12,13 +12,14 @@ import re2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FORMS = ("regex", "schema", "number", "similar", "at_most", "refuses")
+FORMS = ("regex", "schema", "number", "similar", "at_most", "retrieves", "refuses")
 _MEMORY = 8 << 20
 _HOW = {
     "regex": '"regex" must be a list of RE2 patterns that are all found in the reply, such as ["[A-Z]{2}-[0-9]{4}"]',
     "number": '"number" must be the number that the reply ends with, such as {"is": 42, "within": 0.5}',
     "similar": '"similar" must be a text and how alike the reply is, such as {"to": "...", "at_least": 0.7}',
     "at_most": '"at_most" must hold seconds, words or cost, such as {"seconds": 2, "words": 80}',
+    "retrieves": '"retrieves" must name sources, such as {"one_of": ["returns.md"], "within": 3}',
     "refuses": '"refuses" must be true or false: whether the reply declines to answer',
 }
 
@@ -28,6 +29,13 @@ class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     value: float = msgspec.field(name="is")
     within: float = 0.0
+
+
+class Retrieves(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sources of which one must be among the first `within` that were retrieved; among all of them where it is None."""
+
+    one_of: tuple[str, ...]
+    within: int | None = None
 
 
 class Similar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +112,16 @@ def _struct(key: str, kind: type[Any]) -> Callable[[Any], str]:
     return check
 
 
+def _retrieves(given: Any) -> str:
+    try:
+        found = msgspec.convert(given, Retrieves)
+    except msgspec.ValidationError as fault:
+        return f"{_HOW['retrieves']} ({fault})"
+    if not found.one_of or not all(one.strip() for one in found.one_of):
+        return _HOW["retrieves"]
+    return "" if found.within is None or found.within >= 1 else f"{_HOW['retrieves']}; within is 1 or more"
+
+
 def _refuses(given: Any) -> str:
     return "" if isinstance(given, bool) else _HOW["refuses"]
 
@@ -114,5 +132,6 @@ _CHECKS: dict[str, Callable[[Any], str]] = {
     "number": _struct("number", Number),
     "similar": _struct("similar", Similar),
     "at_most": _struct("at_most", AtMost),
+    "retrieves": _retrieves,
     "refuses": _refuses,
 }
