@@ -127,11 +127,15 @@ class Bench:
 
         command("apply", str(case))
         key = json.loads(command("keys", "create", "bench", "--role", "infer", "--json"))["secret"]
-        prepare(Path(workspace), others, split=file == EVERYTHING)
+        split = ["--split"] if file == EVERYTHING else []
+        prepare = [sys.executable, str(HERE / "prepare.py"), workspace, str(others), *split]
+        subprocess.run(prepare, check=True, env=environment)
         door = free_port()
         server = [*pilotage, "serve", "--workspace", workspace, "--workers", "1", "--port", str(door)]
         process = self.start([*server, "--control-port", "0"], source=source)
         while not (workers := children(process.pid, "pilotage.app.worker")):
+            if process.poll() is not None:
+                sys.exit(f"the server of {name} ended with code {process.returncode} before it served")
             time.sleep(0.01)
         seen = time.perf_counter()
         for _ in range(2000):
@@ -144,24 +148,6 @@ class Bench:
         found.ready = time.perf_counter() - seen
         pin([process.pid, *children(process.pid, "pilotage.app.control")], LOAD_CORE)
         return found
-
-
-def prepare(workspace: Path, others: int, *, split: bool) -> None:
-    """Write what governance would: half of all users for each of two releases, and more use cases of the same kind."""
-    from pilotage.store.sqlite import SqliteStore
-    from pilotage.store.workspace import Workspace
-
-    store = SqliteStore(Workspace(workspace).state)
-    with store.write() as tx:
-        route = json.loads(next(row.body for row in tx.serving.changed(0) if row.use_case == "bench"))
-        if split:
-            baseline, candidate = sorted(route["releases"], reverse=True)[:2]
-            sides = {"baseline": baseline, "candidate": candidate}
-            route["allocation"] = {"rollout": "bench-1", **sides, "step": 0, "share": 500_000, "generation": 1}
-            route["blind_after"] = 86_400_000_000
-        for name in ("bench", *[f"bench{number}" for number in range(others)]):
-            tx.serving.put(name, json.dumps({**route, "use_case": name}).encode())
-    store.close()
 
 
 def free_port() -> int:

@@ -30,7 +30,9 @@ def faults(text: str) -> list[str]:
 
 
 def test_the_documents_example_is_what_it_says() -> None:
-    example, others = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    example, others, metric = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    bare = HEAD.replace('filters = ["one"]\n', "")
+    assert load(Folder({"usecase.toml": (bare + metric).encode()})).guardrails["found"].source == "filtered"
     assert [rule.kind for rule in rules(others)] == ["links", "tools", "phrases", "injection"]
     assert rules(example)[0] == FilterRule(name="pii", kind="personal_data", side="both", action="redact")
 

@@ -16,7 +16,7 @@ from pilotage.counting.tracker import Tracker
 from pilotage.counting.waiting import Waiting
 from pilotage.counting.watched import watched
 from pilotage.decision.batch import EXPOSED, Batch, Cell
-from pilotage.records import Event, Feedback, Finished, SpoolEvent, Started
+from pilotage.records import Event, Feedback, Finished, GuardrailHit, SpoolEvent, Started
 from pilotage.serving.routing import position
 from pilotage.spec.use_case import UseCase
 from pilotage.status import MILLION, Allocated
@@ -628,3 +628,25 @@ def test_any_stream_comes_to_what_it_must(seed: int, kill: float, passes: int) -
     assert found.sums == expected.sums
     assert found.exposed == expected.exposed
     assert found.moved == expected.moved
+
+
+def test_what_a_filter_found_is_seen_of_the_request_itself() -> None:
+    (metric,) = (
+        one
+        for one in watched(
+            UseCase.model_validate(
+                {
+                    "name": "support",
+                    "owner": "Ada",
+                    "variants": {"assistant": {"upstream": "openai", "model": "m"}},
+                    "guardrails": {"found": {"source": "filtered", "direction": "down", "margin": 0.02}},
+                },
+                strict=False,
+            )
+        )
+        if one.name == "found"
+    )
+    clean = finished("a")
+    flagged = finished("a", hits=(GuardrailHit(guardrail="links", side="out", action="flag"),))
+    assert metric.by_gateway
+    assert [metric.seen(one) for one in (clean, flagged, None)] == [0, MILLION, 0]

@@ -55,6 +55,8 @@ class Watched:
             case "slow":
                 slow = finished is None or (self.limit is not None and finished.duration > self.limit)
                 return MILLION if slow else 0
+            case "filtered":
+                return MILLION if finished is not None and finished.hits else 0
             case "cost":
                 return min(finished.cost, self.most) if finished is not None and finished.attempts else None
             case _:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ERRORS = Guardrail(direction="down", source="errors", margin=0.02, today=0.0)
 FALLBACKS = Guardrail(direction="down", source="fallbacks", margin=0.05, today=0.0)
-SEEN_BY_THE_GATEWAY = ("errors", "fallbacks", "slow")
+SEEN_BY_THE_GATEWAY = ("errors", "fallbacks", "slow", "filtered")
 
 
 class Verdict(StrEnum):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str]
 
-_SOURCES = ("errors", "fallbacks", "slow", "cost")
+_SOURCES = ("errors", "fallbacks", "slow", "filtered", "cost")
 _ROLES = ("goals", "guardrails", "signals")
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pilotage.spec.quantity import Duration
 
 MetricKind = Literal["binary", "rating", "duration", "money", "count"]
-Source = Literal["feedback", "errors", "fallbacks", "slow", "cost"]
+Source = Literal["feedback", "errors", "fallbacks", "slow", "filtered", "cost"]
 LEFT_OUT = "none"
 """What the file says of silence where units that never answered do not count."""
 HOUR = 3_600_000_000
@@ -57,7 +57,8 @@ class Metric(Strict):
     direction: Literal["up", "down"] = "up"
     """Which way is better."""
     source: Source = "feedback"
-    """Where values come from: feedback that is posted, or what the gateway itself sees (errors, fallbacks, slow, cost).
+    """Where values come from: feedback that is posted, or what the gateway itself sees (errors, fallbacks, slow, filtered, cost).
+    'filtered' is whether any of a release's filters found something; compare releases with the same filters by it.
     Errors, fallbacks and slow take feedback too: an application that makes its own calls tells what it saw."""
     today: float | None = None
     """The level today, before this use case: the baseline where there is no status quo variant."""
@@ -130,7 +131,7 @@ class Metric(Strict):
             faults.append(
                 ("limit", f"limit has no meaning for source '{self.source}'; remove it, or set source = 'slow'")
             )
-        if self.source in ("errors", "fallbacks", "slow") and self.kind != "binary":
+        if self.source in ("errors", "fallbacks", "slow", "filtered") and self.kind != "binary":
             faults.append(("kind", f"source '{self.source}' is binary by nature; remove kind = '{self.kind}'"))
         if self.source == "cost" and self.kind != "money":
             faults.append(("source", "source 'cost' is measured in money; set kind = 'money'"))
