@@ -288,6 +288,7 @@ def test_faults_of_the_rules_themselves_are_told_by_line(text: str, says: str) -
         read(text.encode())
     assert says in "\n".join(caught.value.faults)
     assert caught.value.faults[0].startswith("organisation.toml:")
+    assert "usecase.toml" not in caught.value.faults[0]
 
 
 # Evidence, approvals, waivers.

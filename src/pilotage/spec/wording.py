@@ -78,7 +78,7 @@ def explain(error: ErrorDetails, root: type[BaseModel] = UseCase) -> Iterator[tu
     elif kind == "value_error" and isinstance(context.get("error"), Incoherent):
         for key, says in context["error"].faults:
             where = (*path, *key.split(".", 1)) if key else path
-            yield where, f"{dotted(path)}: {says}"
+            yield where, f"{dotted(path)}: {says}" if path else says
     elif kind == "value_error":
         yield path, f"{name}: {context['error']}"
     else:
