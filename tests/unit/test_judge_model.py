@@ -232,3 +232,25 @@ def test_a_faulty_table_of_labels_is_a_fault_of_the_folder() -> None:
     files: dict[str, str | bytes] = {path: data for path, data in FOLDER.items() if path != "usecase.toml"}
     (fault,) = faults(text, {**files, "labels/one.csv": "case,reply,right\nc1,d1,maybe\n"})
     assert fault.startswith('labels/one.csv:2: right is "maybe"')
+
+
+def test_labels_of_groups_count_for_what_they_are_worth() -> None:
+    rng, covered, plain, runs = np.random.default_rng(9), 0, 0, 150
+    for _ in range(runs):
+        truth, made, labels = {}, [], []
+        for group in range(60):
+            shared = bool(rng.random() < 0.6)
+            for number in range(5):
+                name = f"g{group}-{number}"
+                truth[name] = shared if rng.random() < 0.8 else bool(rng.random() < 0.6)
+                verdict = truth[name] if rng.random() < 0.7 else not truth[name]
+                made.append(Row(Case(id=name, text="", group=f"g{group}"), f"reply {name}", verdict))
+                if group < 30:
+                    labels.append(Label(name, digest_of(f"reply {name}"), truth[name]))
+        found = judge_rate(made, people(labels, []), JUDGE)
+        alone = [row._replace(case=Case(id=row.case.id, text="")) for row in made]
+        apart = judge_rate(alone, people(labels, []), JUDGE)
+        covered += found.low <= 0.6 <= found.high
+        plain += apart.low <= 0.6 <= apart.high
+    assert covered / runs >= 0.9
+    assert plain < covered

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pilotage.stats.interval import Interval
-from pilotage.stats.special import t_quantile
+from pilotage.stats.special import normal_quantile, t_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,14 @@ def grouped_difference(
     variance = (float(np.square(differences).mean()) * n + span * span) / added - centre * centre
     half = _quantile(groups, confidence) * math.sqrt(variance / added)
     return Interval(mean, max(-span, centre - half), min(span, centre + half), len(differences))
+
+
+def widening(residuals: Sequence[float], groups: Sequence[str], confidence: float = 0.95) -> float:
+    """Return by how much an interval is to be widened that took cases of groups for cases of their own: the root of the
+    design effect of what is left of the values (`residuals`), times Student's quantile over the normal's.
+    """
+    worth = effective(residuals, groups)
+    return math.sqrt(len(residuals) / worth) * _quantile(groups, confidence) / normal_quantile(0.5 + confidence / 2)
 
 
 def grouped_signs(differences: Sequence[float], groups: Sequence[str]) -> float:

@@ -11,8 +11,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pilotage.errors import NotMeasured
+from pilotage.evaluation.comparison import groups_of
 from pilotage.evaluation.judge.verdict import digest_of
 from pilotage.evaluation.measures import CONFIDENCE, WORST, Measure
+from pilotage.stats.grouped import widening
 from pilotage.stats.interval import Interval, paired_difference, wilson
 from pilotage.stats.strata import combined
 
@@ -82,12 +84,12 @@ def judge_rate(rows: Sequence[Row], said: People, judge: str) -> Measure:
         raise NotMeasured(f"{judge} gave no verdict on any of {len(rows)} replies that could be read")
     labels = {row.case.id: said.of(row.case.id, row.reply) for row in rows}
     labelled = [(row, labels[row.case.id]) for row in rows if labels[row.case.id] is not None]
-    found = _by_stratum(
-        rows,
-        lambda row: row.verdict,
-        lambda here: _rate([float(label) for row in here if (label := labels[row.case.id]) is not None]),
-        (0.0, 1.0),
-    )
+
+    def told(row: Row) -> float | None:
+        label = labels[row.case.id]
+        return None if label is None else float(label)
+
+    found = _by_stratum(rows, lambda row: row.verdict, told, _rate, (0.0, 1.0))
     raw = sum(bool(row.right) for row in read) / len(read)
     agreed = [row.right == label for row, label in labelled if row.right is not None]
     return _measure(
@@ -111,15 +113,11 @@ def judge_difference(rows: Sequence[Row], said: People, judge: str, baseline: st
     if not read:
         raise NotMeasured(f"{judge} gave no verdict on both sides of any of {len(rows)} cases that could be read")
 
-    def labelled(here: Sequence[Row]) -> Interval | None:
-        pairs = [(said.of(row.case.id, row.reply), said.of(row.case.id, row.before)) for row in here]
-        whole = [(float(now), float(before)) for now, before in pairs if now is not None and before is not None]
-        if not whole:
-            return None
-        now, before = zip(*whole, strict=True)
-        return paired_difference(now, before, confidence=CONFIDENCE)
+    def told(row: Row) -> float | None:
+        now, before = said.of(row.case.id, row.reply), said.of(row.case.id, row.before)
+        return None if now is None or before is None else float(now) - float(before)
 
-    found = _by_stratum(rows, lambda row: row.verdicts, labelled, (-1.0, 1.0))
+    found = _by_stratum(rows, lambda row: row.verdicts, told, _mean_difference, (-1.0, 1.0))
     raw = sum(float(bool(row.right)) - float(bool(row.before_right)) for row in read) / len(read)
     detail = {"verdicts": dict(Counter(row.verdicts for row in rows))}
     what = "difference in the share of right replies"
@@ -133,15 +131,7 @@ def preference(rows: Sequence[Row], said: People, judge: str, baseline: str) -> 
     if not read:
         raise NotMeasured(f"{judge} compared no two replies in a way that could be read")
 
-    def labelled(here: Sequence[Row]) -> Interval | None:
-        told = [value for row in here if (value := said.preference(row)) is not None]
-        if not told:
-            return None
-        # A preference from 0 to 1 is half of what a difference from -1 to 1 is, and a half.
-        found = paired_difference(told, [1 - value for value in told], confidence=CONFIDENCE)
-        return Interval((found.value + 1) / 2, (found.low + 1) / 2, (found.high + 1) / 2, found.n)
-
-    found = _by_stratum(rows, lambda row: row.better or UNREAD, labelled, (0.0, 1.0))
+    found = _by_stratum(rows, lambda row: row.better or UNREAD, said.preference, _mean_preference, (0.0, 1.0))
     raw = sum(values[row.better or "tie"] for row in read) / len(read)
     choices = Counter(row.better or UNREAD for row in rows)
     detail = {"choices": dict(choices), "minds_the_order": choices["position"] / len(read)}
@@ -152,19 +142,50 @@ def preference(rows: Sequence[Row], said: People, judge: str, baseline: str) -> 
 def _by_stratum(
     rows: Sequence[Row],
     stratum: Callable[[Row], str],
-    labelled: Callable[[Sequence[Row]], Interval | None],
+    told: Callable[[Row], float | None],
+    interval: Callable[[Sequence[float]], Interval],
     scale: tuple[float, float],
 ) -> Interval:
+    """Return the mean of what people told, by stratum; wider where labelled cases come in groups, for groups cross strata."""
     low, high = scale
     strata: dict[str, list[Row]] = {}
     for row in rows:
         strata.setdefault(stratum(row), []).append(row)
-    unknown = Interval((low + high) / 2, low, high, 0)
-    return combined([(len(here), labelled(here) or unknown) for here in strata.values()], CONFIDENCE)
+    parts: list[tuple[int, Interval]] = []
+    labelled: list[tuple[Case, float]] = []
+    for here in strata.values():
+        known = [(row.case, value) for row in here if (value := told(row)) is not None]
+        if not known:
+            parts.append((len(here), Interval((low + high) / 2, low, high, 0)))
+            continue
+        found = interval([value for _, value in known])
+        parts.append((len(here), found))
+        labelled += [(case, value - found.value) for case, value in known]
+    whole = combined(parts, CONFIDENCE)
+    groups = groups_of([case for case, _ in labelled])
+    if not groups:
+        return whole
+    factor = widening([residual for _, residual in labelled], groups, CONFIDENCE)
+    return Interval(
+        whole.value,
+        max(low, whole.value - factor * (whole.value - whole.low)),
+        min(high, whole.value + factor * (whole.high - whole.value)),
+        whole.n,
+    )
 
 
-def _rate(labels: Sequence[float]) -> Interval | None:
-    return wilson(int(sum(labels)), len(labels), CONFIDENCE) if labels else None
+def _rate(labels: Sequence[float]) -> Interval:
+    return wilson(int(sum(labels)), len(labels), CONFIDENCE)
+
+
+def _mean_difference(differences: Sequence[float]) -> Interval:
+    return paired_difference(differences, [0.0] * len(differences), confidence=CONFIDENCE)
+
+
+def _mean_preference(values: Sequence[float]) -> Interval:
+    # A preference from 0 to 1 is half of what a difference from -1 to 1 is, and a half.
+    found = _mean_difference([2 * value - 1 for value in values])
+    return Interval((found.value + 1) / 2, (found.low + 1) / 2, (found.high + 1) / 2, found.n)
 
 
 def _measure(
