@@ -144,7 +144,8 @@ def test_a_blocked_answer_ends_as_its_protocol_says(rig: Rig, surface: str, stre
     reply = ask(rig, surface, "stops", ASKED, stream=stream)
     assert reply.status == 200
     assert b"jane" not in reply.body
-    assert said(reply) in (("I am ", "I am") if stream else ("",))
+    # How much of the beginning has gone out by then hangs on how the provider's words come in.
+    assert "I am ".startswith(said(reply)) if stream else not said(reply)
     finished = rig.record(reply)[1]
     assert finished.finish_reason == "content_filter"
     assert finished.error == ""
