@@ -91,7 +91,8 @@ class Outcome:
         self._request = request
         self._recorder = recorder
         self._clock = clock
-        self._keeps_text = exposure.route.retention != "none"
+        # What the watch asks is a copy of what is kept elsewhere: kept again, it would outlive its unit's erasure.
+        self._keeps_text = exposure.route.retention != "none" and exposure.source != "watch"
         self._reply: list[str] = []
         self._release: Release | None = None
         self._served = ""
