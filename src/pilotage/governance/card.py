@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.decision.risk import untreated
-from pilotage.decision.wording import variant_of
 from pilotage.errors import NotFound
 from pilotage.governance import standing
-from pilotage.governance.agreed import agreed
 from pilotage.governance.context import Text, moment
 from pilotage.governance.organisation import organisation_of, providers_asked, rules_of
-from pilotage.governance.report import digested, gathered, stage_of, subject, verdicts
+from pilotage.governance.report import digested, gathered, subject, verdicts
 from pilotage.governance.shown import Subject, shown
+from pilotage.governance.staleness import rules_file, stale, standing_approvals
 from pilotage.report.framework import frameworks, mapped
 from pilotage.spec.assessment import HIGH_RISK, PROHIBITED, TRANSPARENCY
 from pilotage.spec.folder import FILE
@@ -72,9 +71,9 @@ def card_issue(context: Context, actor: Actor, arguments: CardOf) -> dict[str, A
             actor=actor.id,
             live=stands.status.live,
             stage=facts["report"]["stage"],
-            rules=_rules_file(tx),
+            rules=rules_file(tx),
             verdicts=verdicts(tx, stands, arguments.variant, now),
-            agreed=_agreed(facts["report"]["approvals"]),
+            agreed=standing_approvals(facts["report"]["approvals"]),
             until=facts["report"]["ledger"]["entries"],
         )
     with context.store.write() as tx:
@@ -89,62 +88,10 @@ def card_issue(context: Context, actor: Actor, arguments: CardOf) -> dict[str, A
 def _again(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[str, Any] | None:
     """Return the newest card on record, made once more as of its own time, if it is this one and nothing has changed."""
     made = stands.status.card
-    if made is None or not made.entry or made.release != subject(stands, variant) or _stale(tx, stands, made, now):
+    if made is None or not made.entry or made.release != subject(stands, variant) or stale(tx, stands, made, now):
         return None
     facts = _card(tx, stands, variant, made.at, until=made.until)
     return {**facts, "entry": made.entry} if facts["digest"] == made.digest else None
-
-
-def card_stands(tx: Transaction, stands: Standing, now: int) -> dict[str, Any] | None:
-    """Return the newest card that was given out and, in words, everything by which it does not fit any more."""
-    made = stands.status.card
-    if made is None:
-        return None
-    return {
-        "release": made.release,
-        "digest": made.digest,
-        "at": made.at,
-        "actor": made.actor,
-        "stale": _stale(tx, stands, made, now),
-    }
-
-
-def _stale(tx: Transaction, stands: Standing, made: Card, now: int) -> list[str]:
-    status, found = stands.status, []
-    if made.release not in (*status.candidates, status.live):
-        return [f"it is about {made.release}, and {status.live or 'nothing'} serves"]
-    if made.live != status.live:
-        found.append(f"{status.live or 'nothing'} serves now, and {made.live or 'nothing'} did")
-    stage = stage_of(status, made.release)
-    if made.stage != stage:
-        found.append(f"it was in {made.stage}, and is in {stage}")
-    if made.charter != status.charter:
-        found.append("the charter has changed since")
-    if made.file != stands.registered.files[FILE]:
-        found.append("the use case's file has changed since")
-    if made.rules != _rules_file(tx):
-        found.append("the organisation's rules have changed since")
-    variant = variant_of(made.release)
-    known = verdicts(tx, stands, variant, now)
-    for measure in sorted({*made.verdicts, *known}):
-        before, after = made.verdicts.get(measure, ""), known.get(measure, "")
-        if before != after:
-            found.append(f"{measure} was {before or 'not measured'}, and is {after or 'not measured'} now")
-    rules = rules_of(tx, stands.registered, stands.spec)
-    given = tx.approvals.of(status.use_case, release=made.release)
-    evidence = tx.evidence.of(status.use_case, release=made.release)
-    if _agreed(agreed(stands, rules, given, evidence, now)) != made.agreed:
-        found.append("who agreed is not what it was")
-    return found
-
-
-def _agreed(given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(sorted(one["id"] for one in given if not one["ended"]))
-
-
-def _rules_file(tx: Transaction) -> str:
-    policy = tx.policies.get()
-    return policy.file if policy is not None else ""
 
 
 def _card(tx: Transaction, stands: Standing, variant: str, now: int, *, until: int = 0) -> dict[str, Any]:

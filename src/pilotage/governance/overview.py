@@ -9,10 +9,10 @@ import msgspec
 from pilotage.access import Role
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import budgets, standing
-from pilotage.governance.card import card_stands
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
+from pilotage.governance.staleness import card_stands
 from pilotage.governance.watching import money_of, watch_of
 
 if TYPE_CHECKING:

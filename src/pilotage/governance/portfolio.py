@@ -10,10 +10,10 @@ from pilotage.decision.policy import kept_at_most
 from pilotage.decision.risk import untreated
 from pilotage.decision.wording import currency_of, difference_text
 from pilotage.governance import standing
-from pilotage.governance.card import card_stands
 from pilotage.governance.context import moment
 from pilotage.governance.organisation import organisation_of, providers_asked, rules_of
 from pilotage.governance.overview import READERS
+from pilotage.governance.staleness import card_stands
 from pilotage.spec.period import period
 from pilotage.status import MILLION
 
