@@ -8,6 +8,7 @@ import msgspec
 
 from pilotage.access import Role
 from pilotage.decision.traits import turns_of
+from pilotage.decision.wording import currency_of
 from pilotage.errors import NotFound, WrongCall
 from pilotage.governance import ledger, standing, words
 from pilotage.governance.context import Text, moment, require
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from pilotage.access import Actor
     from pilotage.governance.context import Context
-    from pilotage.store.base import Found, Holdings
+    from pilotage.governance.standing import Standing
+    from pilotage.store.base import Found, Holdings, Transaction
 
 MOST = 2_000
 """Inferences in one answer, and texts that one search decrypts."""
@@ -63,7 +65,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One inference by its id. `texts` gives out what was said, with personal data redacted; with `reveal` as it is kept, and `note` says why."""
 
     use_case: Text
-    inference: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,64}$")]
+    inference: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     texts: bool = False
     reveal: bool = False
     note: Text = ""
@@ -79,7 +81,7 @@ def inferences(context: Context, actor: Actor, arguments: Inferences) -> dict[st
     if reads:
         require(actor, (Role.ADMIN,), arguments.use_case)
     with context.store.read() as tx:
-        standing.standing(tx, arguments.use_case)
+        known = _known(tx, standing.standing(tx, arguments.use_case))
     wanted = _wanted(arguments, texts=bool(spoken))
     with held_in(context) as holdings:
         if not spoken:
@@ -103,6 +105,7 @@ def inferences(context: Context, actor: Actor, arguments: Inferences) -> dict[st
         "looked": found.looked,
         "cut": found.cut,
         "read": read,
+        "known": known,
     }
 
 
@@ -131,7 +134,25 @@ def inference(context: Context, actor: Actor, arguments: Inference) -> dict[str,
             text = holdings.texts(arguments.use_case, [arguments.inference])[0]
             row = {**row, **(text if arguments.reveal else hidden(text))}
     turns = [{"role": role, "text": text} for role, text in turns_of(row["request"])] if "request" in row else []
-    return {"use_case": arguments.use_case, "retention": stands.spec.data.retention, "turns": turns, **row}
+    return {
+        "use_case": arguments.use_case,
+        "retention": stands.spec.data.retention,
+        "currency": currency_of(stands.spec),
+        "turns": turns,
+        **row,
+    }
+
+
+def _known(tx: Transaction, stands: Standing) -> dict[str, Any]:
+    """Return what one may ask for by name."""
+    spec = stands.spec
+    return {
+        "releases": tx.releases.of(spec.name),
+        "metrics": sorted(spec.metrics),
+        "filters": sorted(spec.filters),
+        "currency": currency_of(spec),
+        "retention": spec.data.retention,
+    }
 
 
 def _speaking(

@@ -31,7 +31,7 @@ class CasePropose(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`case` is one line of a case file. Without an `id` it gets one of the inference that it was made of."""
 
     use_case: Text
-    inference: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,64}$")]
+    inference: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     case: dict[str, Any]
     note: Text = ""
 

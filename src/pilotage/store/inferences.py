@@ -37,7 +37,7 @@ _hits = msgspec.json.Decoder(tuple[GuardrailHit, ...])
 
 _EXTENT = 'SELECT count(*) AS n, min("at") AS oldest, max("at") AS newest FROM started WHERE use_case = $1'
 _WAYS = """
-    SELECT coalesce(bool_or(inference = '' AND key <> ''), false) AS key,
+    SELECT count(*) AS n, coalesce(bool_or(inference = '' AND key <> ''), false) AS key,
         coalesce(bool_or(inference = '' AND key = ''), false) AS unit
     FROM feedback_rows WHERE use_case = $1 AND metric = $2
 """
@@ -74,11 +74,12 @@ class InferencesReader:
     def search(self, use_case: str, wanted: Wanted, *, before: str = "", most: int = 50) -> Found:
         """Find the newest inferences that are as wanted, of those with an id below `before`."""
         ids: list[str] = []
+        there = int(self._lately(_EXTENT, (use_case,))["n"])
         looked, began = 0, time.monotonic()
         ranges = list(self._ranges(use_case, wanted, before))
         for number, (low, high, about) in enumerate(ranges):
             ids += self._ids(use_case, wanted, low, high, most + 1 - len(ids))
-            looked += about
+            looked = min(looked + about, there)
             if len(ids) > most:
                 return Found(ids[:most], ids[most - 1], looked, cut=False)
             if looked >= WIDEST and time.monotonic() - began > QUICK_SECONDS and number + 1 < len(ranges):
@@ -107,7 +108,7 @@ class InferencesReader:
 
     def _ids(self, use_case: str, wanted: Wanted, low: str, high: str, most: int) -> list[str]:
         ways = self._lately(_WAYS, (use_case, wanted.metric)) if wanted.metric else {}
-        question = Question(use_case, low, high, [name for name, is_so in ways.items() if is_so])
+        question = Question(use_case, low, high, [name for name in ("key", "unit") if ways.get(name)])
         started = question.where(wanted)
         rows = self._events.query(
             f"SELECT DISTINCT s.id FROM started s WHERE {started} ORDER BY s.id DESC LIMIT {question.given(most)}",  # noqa: S608 (ours; values are parameters)
@@ -116,14 +117,17 @@ class InferencesReader:
         return [row["id"] for row in rows]
 
     def _lately(self, sql: str, parameters: tuple[object, ...]) -> dict[str, Any]:
-        """Return the first row of what is the same from page to page, or nearly; asked again after a while."""
+        """Return the first row of what is the same from page to page, or nearly. Of much, it is asked again only after a while."""
         now = time.monotonic()
         known = self._asked.get((sql, parameters))
-        if known is None or now - known[0] > LATELY_SECONDS:
-            # All of it that is old goes, so that what is kept does not grow.
-            self._asked = {key: one for key, one in self._asked.items() if now - one[0] <= LATELY_SECONDS}
-            known = self._asked[sql, parameters] = (now, self._events.query(sql, parameters)[0])
-        return known[1]
+        if known is not None and now - known[0] <= LATELY_SECONDS:
+            return known[1]
+        row = self._events.query(sql, parameters)[0]
+        # What is old goes, so that what is kept does not grow.
+        self._asked = {key: one for key, one in self._asked.items() if now - one[0] <= LATELY_SECONDS}
+        if row["n"] >= FIRST:
+            self._asked[sql, parameters] = now, row
+        return row
 
     def rows(self, use_case: str, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return inferences in the order of their ids, the newest first, each with what came of it."""
