@@ -224,6 +224,23 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
 
 
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A case that somebody made of what was asked in production, for a team to take into its folder.
+
+    `case` is a line of a case file, with personal data redacted; its `id` is the proposal's. `unit` is the digest of whom the
+    text is of: what is erased of them takes this with it. `note` says why, as a reference to words.
+    """
+
+    id: str
+    use_case: str
+    inference: str
+    unit: str
+    at: int
+    actor: str
+    case: dict[str, Any]
+    note: str = ""
+
+
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the ledger. `digest` is SHA-256 over the canonical JSON of everything else, `previous` included."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pilotage.decision.traits import turns_of
 from pilotage.errors import NotFound
 from pilotage.guardrails.personal_data import redact
 from pilotage.records import Text
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pilotage.app.client import Commander
 
-_TURN = re.compile(r"(?:\A|\n\n)(system|developer|user|assistant): ")
 _MOST = 10_000
 
 
@@ -56,8 +55,8 @@ def conversations(texts: Iterable[tuple[str, tuple[str, str]]]) -> dict[str, lis
     """Return the messages of each request that can be asked again: a conversation that ends with its user's turn."""
     found = {}
     for inference, (request, _) in texts:
-        parts = _TURN.split(request)
-        turns = [{"role": role, "content": text} for role, text in zip(parts[1::2], parts[2::2], strict=True)]
-        if turns and not parts[0] and turns[-1]["role"] == "user":
-            found[inference] = turns
+        turns = turns_of(request)
+        # What begins without a role is no conversation: an image's prompt, a text to be embedded.
+        if turns and request.startswith(f"{turns[0][0]}: ") and turns[-1][0] == "user":
+            found[inference] = [{"role": role, "content": text} for role, text in turns]
     return found

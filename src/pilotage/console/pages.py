@@ -11,7 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from pilotage.console.cases import CasePages
 from pilotage.console.door import body_of, own_site, visitor
+from pilotage.console.inferences import InferencePages
 from pilotage.console.rows import why
 from pilotage.console.visitors import COOKIE, SESSION_HOURS
 from pilotage.errors import PilotageError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pilotage.governance.commands import Context
 
 FORM_LIMIT = 4096
+CASE_LIMIT = 256 << 10
 SHOWN = 100
 DECISIONS = 12
 _QUESTIONS = {
@@ -75,6 +78,8 @@ class Pages:
             Route("/ledger", self.ledger),
             Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
             Route("/sign-out", self.sign_out, methods=["POST"]),
+            *InferencePages(self).routes(),
+            *CasePages(self).routes(),
         ]
 
     async def board(self, request: Request) -> Response:
@@ -82,13 +87,13 @@ class Pages:
         if link and request.method != "HEAD":
             actor = self._visitors.by_link(link)
             return self._signed_in(request, actor) if actor else self._door("This link was used already. ", 401)
-        return await self._page(request, self._board)
+        return await self.answer(request, self._board)
 
     async def use_case(self, request: Request) -> Response:
-        return await self._page(request, self._use_case)
+        return await self.answer(request, self._use_case)
 
     async def ledger(self, request: Request) -> Response:
-        return await self._page(request, self._ledger)
+        return await self.answer(request, self._ledger)
 
     async def sign_in(self, request: Request) -> Response:
         if request.method != "POST":
@@ -101,6 +106,12 @@ class Pages:
             return self._door("This key is not good, or not any more. ", 401)
         return self._signed_in(request, actor)
 
+    async def form(self, request: Request) -> dict[str, str]:
+        """Return the fields of a form that this site sent."""
+        own_site(request)
+        fields = parse_qs((await body_of(request, CASE_LIMIT)).decode("utf-8", "replace"), keep_blank_values=True)
+        return {name: values[-1] for name, values in fields.items()}
+
     async def sign_out(self, request: Request) -> Response:
         own_site(request)
         await run_in_threadpool(self._visitors.end, request.cookies.get(COOKIE, ""))
@@ -109,9 +120,9 @@ class Pages:
         return answer
 
     def failed(self, status: int, message: str, hint: str = "") -> Response:
-        return self._show("refused.html", status, title=message, hint=hint)
+        return self.show("refused.html", status, title=message, hint=hint)
 
-    async def _page(self, request: Request, page: Callable[[Actor, Request], Response]) -> Response:
+    async def answer(self, request: Request, page: Callable[[Actor, Request], Response]) -> Response:
         actor = await run_in_threadpool(visitor, request, self._visitors)
         if actor is None:
             return RedirectResponse("/sign-in", 303)
@@ -121,7 +132,7 @@ class Pages:
             return self.failed(fault.http_status, fault.message, fault.hint)
 
     def _board(self, actor: Actor, _: Request) -> Response:
-        use_cases = self._run(actor, "status", {})["use_cases"]
+        use_cases = self.run(actor, "status", {})["use_cases"]
         stages = [
             {
                 "name": stage,
@@ -131,13 +142,13 @@ class Pages:
             for stage in (*ROAD, Stage.RETIRED)
         ]
         stages = [stage for stage in stages if stage["use_cases"] or stage["name"] is not Stage.RETIRED]
-        return self._show("board.html", stages=stages, use_cases=use_cases, decisions=self._entries(actor, DECISIONS))
+        return self.show("board.html", stages=stages, use_cases=use_cases, decisions=self._entries(actor, DECISIONS))
 
     def _use_case(self, actor: Actor, request: Request) -> Response:
         name = request.path_params["name"]
-        found = self._run(actor, "status", {"use_case": name})["use_cases"][0]
-        evidence = self._run(actor, "evidence", {"use_case": name})["evidence"]
-        return self._show(
+        found = self.run(actor, "status", {"use_case": name})["use_cases"][0]
+        evidence = self.run(actor, "evidence", {"use_case": name})["evidence"]
+        return self.show(
             "use_case.html", use_case=found, evidence=evidence[-SHOWN:], decisions=self._entries(actor, SHOWN, name)
         )
 
@@ -148,9 +159,9 @@ class Pages:
             entries = self._entries(actor, SHOWN)
         else:
             after = max(0, last - SHOWN)
-            found = self._run(actor, "ledger", {"after": after, "spoken": True})["entries"]
+            found = self.run(actor, "ledger", {"after": after, "spoken": True})["entries"]
             entries = [entry for entry in found if entry["seq"] <= last][::-1]
-        return self._show("ledger.html", entries=entries)
+        return self.show("ledger.html", entries=entries)
 
     def _entries(self, actor: Actor, count: int, use_case: str = "") -> list[dict[str, Any]]:
         """Return the ledger's newest entries that the actor may see, newest first."""
@@ -158,19 +169,19 @@ class Pages:
         found = [
             entry
             for name in names
-            for entry in self._run(actor, "ledger", {"newest": count, "use_case": name, "spoken": True})["entries"]
+            for entry in self.run(actor, "ledger", {"newest": count, "use_case": name, "spoken": True})["entries"]
         ]
         return sorted(found, key=lambda entry: -int(entry["seq"]))[:count]
 
-    def _run(self, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def run(self, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return run(self._context, actor, name, arguments)
 
-    def _show(self, template: str, status: int = 200, **facts: Any) -> Response:
+    def show(self, template: str, status: int = 200, **facts: Any) -> Response:
         text = self._templates.get_template(template).render(health=self._health(), quote=quote, **facts)
         return HTMLResponse(text, status)
 
     def _door(self, says: str, status: int = 200) -> Response:
-        return self._show("sign_in.html", status, says=says)
+        return self.show("sign_in.html", status, says=says)
 
     def _signed_in(self, request: Request, actor: Actor) -> Response:
         answer = RedirectResponse("/", 303)

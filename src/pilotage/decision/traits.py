@@ -66,6 +66,7 @@ _SMALL_WORDS = {
     "Dutch": "de het is ik en niet een hoe mijn wat van te voor kan met op dat er aan heb",
 }
 _LANGUAGES = {language: frozenset(words.split()) for language, words in _SMALL_WORDS.items()}
+_TURN = re.compile(r"(?:\A|\n\n)(system|developer|user|assistant): ")
 _WORD = re.compile(r"[^\W\d_]+")
 _LOOKED_AT = 400
 _UNCLEAR = "an unclear language"
@@ -127,6 +128,26 @@ def is_json(text: str) -> bool:
     except msgspec.DecodeError:
         return False
     return True
+
+
+def turns_of(transcript: str) -> list[tuple[str, str]]:
+    """Return (role, text) of each turn of `role: text` paragraphs; what names no role is one turn of the user's."""
+    before, *parts = _TURN.split(transcript)
+    turns = list(zip(parts[::2], parts[1::2], strict=True))
+    return [("user", before), *turns] if before.strip() else turns
+
+
+def asked_as_case(turns: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Return what a case asks of turns (`role`, `text`) up to the user's last: one question, or a conversation; {} where nobody asked.
+
+    What the operator said first is the variant's prompt, which a case does not hold.
+    """
+    talk = [turn for turn in turns if turn["role"] not in ("system", "developer") and turn["text"].strip()]
+    while talk and talk[-1]["role"] != "user":
+        talk.pop()
+    if len(talk) < 2:
+        return {"text": talk[0]["text"]} if talk else {}
+    return {"messages": [{"role": turn["role"], "content": turn["text"]} for turn in talk]}
 
 
 def question_of(transcript: str) -> str:

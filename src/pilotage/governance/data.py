@@ -60,6 +60,10 @@ def data_export(context: Context, actor: Actor, arguments: Unit) -> dict[str, An
     _told(context, actor, "data_export", arguments, dict.fromkeys(names, 0))
     with held_in(context) as holdings:
         data = {name: holdings.export(name, unit) for name, unit in names.items()}
+    with context.store.read() as tx:
+        for name, unit in names.items():
+            if cases := _proposed(tx, name, unit):
+                data[name]["cases"] = cases
     return {"data": {name: tables for name, tables in data.items() if any(tables.values())}}
 
 
@@ -77,11 +81,12 @@ def data_erase(context: Context, actor: Actor, arguments: Unit) -> dict[str, Any
             with context.store.write() as tx:
                 now = moment(context, tx)
                 keys = int(tx.unit_keys.destroy(name, unit))
+                cases = tx.proposals.forget(name, unit)
                 tx.erasures.put(erasure := Erasure(name, unit, pseudonym, now))
                 _compile_again(tx, name)
                 detail = {"keys": keys, "reason": words.apart(tx, arguments.reason, name)}
                 seq = ledger.append(tx, at=now, actor=actor.id, action="data_erase", use_case=name, detail=detail).seq
-            counts = {"keys": keys, **holdings.erase(erasure)}
+            counts = {"keys": keys, **holdings.erase(erasure), **({"cases": cases} if cases else {})}
             if any(counts.values()):
                 erased[name] = counts
     return {"erased": erased, "ledger": seq}
@@ -127,7 +132,13 @@ def _why(reason: str) -> None:
 def _found(context: Context, holdings: Holdings, name: str, unit: str) -> dict[str, int]:
     with context.store.read() as tx:
         keys = int(tx.unit_keys.has(name, unit))
-    return {"keys": keys, **holdings.find(name, unit)}
+        cases = len(_proposed(tx, name, unit))
+    return {"keys": keys, **holdings.find(name, unit), **({"cases": cases} if cases else {})}
+
+
+def _proposed(tx: Transaction, name: str, unit: str) -> list[dict[str, Any]]:
+    """Return the cases that were made of what this unit asked, and wait to be taken."""
+    return [one.case for one in tx.proposals.of(name) if one.unit == unit]
 
 
 def _use_cases(context: Context, actor: Actor, arguments: Unit) -> dict[str, str]:

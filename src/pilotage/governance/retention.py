@@ -31,13 +31,17 @@ def expire_texts(context: Context, texts: Texts) -> int:
     """
     names = texts.use_cases()
     with context.store.read() as tx:
-        known = {*names, *tx.unit_keys.use_cases()}
+        proposed = tx.proposals.use_cases()
+        known = {*names, *tx.unit_keys.use_cases(), *proposed}
         days = {name: _retain_for(tx, name) for name in known}
     now = context.clock.now()
     gone = sum(texts.expire(name, now - days[name] * DAY) for name in names)
     with context.store.write() as tx:
         for name in known:
             tx.unit_keys.expire(name, now - (max(days[name], 0) + _USED_WITHIN) * DAY)
+        for name in proposed:
+            # A case is a text too, and lives no longer than one here. In the team's folder it is the team's.
+            tx.proposals.expire(name, now - (days[name] if days[name] > 0 else DEFAULT) * DAY)
     return gone
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pilotage.access import Key
-    from pilotage.records import Alarm, Approval, Evidence, LedgerEntry, Notice, SpoolEvent, Text
+    from pilotage.records import Alarm, Approval, Evidence, LedgerEntry, Notice, Proposal, SpoolEvent, Text
     from pilotage.spec.release import Release
     from pilotage.status import UseCaseStatus
 
@@ -271,6 +271,28 @@ class Notices(Protocol):
     def of(self, use_case: str = "", *, state: str = "", newest: int = 1_000) -> list[Notice]: ...
 
 
+class Proposals(Protocol):
+    """Cases made of what was asked in production, until they are taken into the team's folder."""
+
+    def add(self, proposal: Proposal) -> None:
+        """Store it; raise Conflict where the use case has one with this id."""
+
+    def of(self, use_case: str) -> list[Proposal]:
+        """Return them, oldest first."""
+
+    def use_cases(self) -> list[str]:
+        """Return the use cases that have any."""
+
+    def remove(self, use_case: str, ids: Sequence[str]) -> list[str]:
+        """Destroy these for good; return those that were there."""
+
+    def forget(self, use_case: str, unit: str) -> int:
+        """Destroy those of a unit for good; return how many."""
+
+    def expire(self, use_case: str, before: int) -> int:
+        """Destroy those that were made before a time; return how many."""
+
+
 class Lease(msgspec.Struct, frozen=True):
     """Who may do what only one may do at a time, and until when. Each new holder has a higher `fence`."""
 
@@ -383,6 +405,8 @@ class Transaction(Protocol):
     @property
     def notices(self) -> Notices: ...
     @property
+    def proposals(self) -> Proposals: ...
+    @property
     def leases(self) -> Leases: ...
     @property
     def allowances(self) -> Allowances: ...
@@ -482,6 +506,42 @@ class Events(Protocol):
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]: ...
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which inferences are looked for: all that is given must hold. Ranges are (least, most), None for no end.
+
+    `outcome` is `answered`, `error`, `fallback`, `cancelled` or `unfinished`; `hit` a filter's name, or `*` for any; `metric` one
+    of which something was said, with a `value` in this range. `duration` is in microseconds, `cost` in millionths, `since` and
+    `until` are times, 0 for no end. `texts`: such as have a text.
+    """
+
+    release: str = ""
+    arm: str = ""
+    source: str = ""
+    unit: str = ""
+    outcome: str = ""
+    error: str = ""
+    hit: str = ""
+    metric: str = ""
+    value: tuple[float | None, float | None] = (None, None)
+    duration: tuple[int | None, int | None] = (None, None)
+    cost: tuple[int | None, int | None] = (None, None)
+    since: int = 0
+    until: int = 0
+    texts: bool = False
+
+
+class Found(NamedTuple):
+    """Ids of inferences, newest first. `older` is where to go on (empty: there are no more), `looked` about how many were looked at.
+
+    `cut`: so many were looked at that the search ended there, and there may be more.
+    """
+
+    ids: list[str]
+    older: str
+    looked: int
+    cut: bool
+
+
 class Holdings(Protocol):
     """What is held outside the store: events, which name units by digests, and texts under units' keys."""
 
@@ -496,6 +556,14 @@ class Holdings(Protocol):
 
     def failures(self, use_case: str, *, low: Sequence[str], high: Sequence[str], most: int) -> list[dict[str, Any]]:
         """Return the newest inferences of which somebody told 0 of a metric in `low`, or above 0 of one in `high`: one row each."""
+
+    def search(self, use_case: str, wanted: Wanted, *, before: str = "", most: int = 50) -> Found:
+        """Find the newest inferences that are as wanted, of those with an id below `before`."""
+
+    def inferences(self, use_case: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return these inferences, newest first: columns of `started`; `finished` with those of the other and its hits, or None;
+        `feedback`, what joined it, and by what; `text`, whether one is kept.
+        """
 
     def spent(self, since: int, until: int) -> dict[str, int]:
         """Return what each use case cost from `since` until before `until`, in millionths of its currency."""

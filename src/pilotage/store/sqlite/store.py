@@ -22,6 +22,7 @@ from pilotage.store.sqlite.history import (
     SqliteWords,
 )
 from pilotage.store.sqlite.migrations import migrate, shipped
+from pilotage.store.sqlite.proposals import SqliteProposals
 from pilotage.store.sqlite.session import Session
 from pilotage.store.sqlite.state import (
     SqliteBlobs,
@@ -116,6 +117,10 @@ class SqliteTransaction:
     @cached_property
     def notices(self) -> SqliteNotices:
         return SqliteNotices(self._session)
+
+    @cached_property
+    def proposals(self) -> SqliteProposals:
+        return SqliteProposals(self._session)
 
     @cached_property
     def leases(self) -> SqliteLeases:
