@@ -8,15 +8,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.gateway_rig import Rig, release
-from tests.integration.surfaces_provider import Surfaces
-from tests.integration.test_evaluate_small import Desk
-from tests.unit.test_media import png, wav
 
 from pilotage.cli.measure import write_media
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.judge.run import judge
 from pilotage.evaluation.run import evaluate
+from tests.integration.gateway_rig import Rig, release
+from tests.integration.surfaces_provider import Surfaces
+from tests.integration.test_evaluate_small import Desk
+from tests.unit.test_media import png, wav
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
