@@ -270,7 +270,8 @@ def _read(fact: Evidence, shape: type[_Shape]) -> _Shape | None:
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, Any]:
     found = [list(row) for row in rows]
-    return {"title": title, "columns": list(columns), "rows": found[:MOST], "more": max(0, len(found) - MOST)}
+    more = max(0, len(found) - MOST)
+    return {"title": title, "columns": list(columns), "rows": found[:MOST], "more": more, "curve": []}
 
 
 def _rate(value: float) -> str:
