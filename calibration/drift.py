@@ -147,7 +147,7 @@ def play(
 
 def _looked_at(known: Reference, asked: Sequence[Asked]) -> list[Asked]:
     """Return requests with their topics, so that a simulation looks each text up once."""
-    return [msgspec.structs.replace(one, text=None) for one in drift.told(asked, known.topics)]
+    return [msgspec.structs.replace(one, text=None) for one in drift.told(asked, known)]
 
 
 def _asked(id_: str, text: str) -> Asked:

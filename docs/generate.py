@@ -9,6 +9,7 @@ import importlib
 import json
 import sys
 import types
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -120,7 +121,7 @@ def _type(field: FieldInfo) -> str:
 
 def _word(kind: Any, *, named: bool) -> str:
     table, _ = _table_of(kind)
-    words = {str: "text", bool: "true or false", int: "whole number", float: "number"}
+    words = {str: "text", bool: "true or false", int: "whole number", float: "number", date: "day"}
     match get_origin(kind):
         case origin if origin is Literal:
             return " or ".join(f"`{value}`" for value in get_args(kind))

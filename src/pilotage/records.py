@@ -176,7 +176,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that has gone wrong with what serves: `what` is the metric, or whatever else was watched, as `watch` calls it.
 
-    It has been so since about `since`. `kind` says who noticed (`degradation`, `silence`, `drift`, `model`, `money`, `evaluation`, `parity`),
+    It has been so since about `since`. `kind` says who noticed (`degradation`, `silence`, `drift`, `model`, `embedding`, `retirement`, `money`, `evaluation`, `parity`),
     `action` what the file wants done, `did` what was done about it and why. Of the same thing that is noticed again while
     it is open, `count` and `last` tell.
     """

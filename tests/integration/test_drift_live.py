@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pilotage.access import Actor, Role
 from pilotage.clock import DAY, HOUR, FrozenClock
-from pilotage.errors import WrongCall
+from pilotage.errors import NotMeasured, WrongCall
 from pilotage.governance.commands import Context, run
 from pilotage.governance.mandate import Mandate
 from pilotage.monitor.asked import AskedReader
@@ -35,6 +36,7 @@ LOCAL = Actor(id="local:test", roles=(Role.ADMIN,))
 FILE = """
 name = "help"
 owner = "Ada"
+status_quo = "faq"
 
 [data]
 retention = "{retention}"
@@ -47,10 +49,15 @@ minimum_effect = 0.05
 
 [watch]
 tick = "1h"
-
+{embedding}
 [variants.faq]
 upstream = "search"
 knowledge = ["a.md"]
+
+[variants.embedder]
+upstream = "openai"
+model = "text-embedding"
+price = {{ input = 0.02, output = 0.0 }}
 """
 KNOWN = ("card", "arrive", "delivery", "waiting", "post", "envelope", "transfer", "bank", "abroad", "iban")
 OTHER = ("pizza", "recipe", "oven", "dough", "tomato", "cheese", "basil", "flour")
@@ -66,8 +73,8 @@ class House:
         self.held = Holdings(self.store, self.events, Texts(self.workspace.texts), self.sealer.erase)
         self.context = Context(self.store, self.clock, holdings=lambda: nullcontext(self.held))
         self.writer = TextWriter(self.workspace.texts, "w0", self.store, self.clock)
-        files = {"usecase.toml": FILE.format(retention=retention), "a.md": "# A\n\nB.\n"}
-        self.run("apply", files={name: base64.b64encode(text.encode()).decode() for name, text in files.items()})
+        self.apply(retention)
+        self.down = ""
         self.rng = np.random.default_rng(3)
         self.mandate = Mandate(self.store, "test")
         self.mandate.renew()
@@ -79,8 +86,19 @@ class House:
         """Begin as a new process does, with nothing in memory."""
         watches = Watches(self.clock, lambda *_: pytest.fail("there was no rollout"))
         reader = AskedReader(self.store, self.events, Texts(self.workspace.texts))
-        self.drifts = Drifts(self.context, reader, self.mandate, watches, self.clock.now)
+        self.drifts = Drifts(self.context, reader, self.mandate, watches, self.clock.now, embed=self.embed)
         self.drifts.turn()
+
+    def apply(self, retention: str, embedding: str = "") -> None:
+        files = {"usecase.toml": FILE.format(retention=retention, embedding=embedding), "a.md": "# A\n\nB.\n"}
+        self.run("apply", files={name: base64.b64encode(text.encode()).decode() for name, text in files.items()})
+
+    def embed(self, use_case: str, release: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """A simulated embedder: questions about the same words are near to each other."""
+        assert (use_case, release.partition("@")[0]) == ("help", "help/embedder")
+        if self.down:
+            raise NotMeasured(self.down)
+        return np.array([[text.count(word) for word in (*KNOWN, *OTHER)] + [1.0] for text in texts], dtype=np.float32)
 
     def run(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         return run(self.context, LOCAL, name, arguments)
@@ -187,6 +205,36 @@ def test_other_questions_are_noticed_with_examples(house: House) -> None:
     assert one["question"].startswith("how do i ")
     assert house.run("ledger", use_case="help")["entries"][-1]["action"] == "failures"
     assert b"pizza" not in house.workspace.state.read_bytes()
+
+
+@pytest.mark.parametrize("house", ["full"], indirect=True)
+def test_vectors_take_the_place_of_words_where_the_file_names_an_embedder(house: House) -> None:
+    house.down = "429: too many requests"
+    house.apply("full", 'embedding = "embedder"')
+    house.hours(30)
+    # What is usual is learned without them meanwhile, and people are told once.
+    assert {one["stream"].partition("=")[0] for one in house.kept["slices"]} >= {"novel+", "topic"}
+    (alarm,) = house.alarms
+    assert (alarm["kind"], alarm["what"]) == ("embedding", "the embedding of questions")
+    assert "help/embedder@" in alarm["says"]
+    assert alarm["says"].endswith("429: too many requests")
+    assert house.kept["embedding"] == ""
+    house.down = ""
+    house.hours(1)
+    # Learned anew, of vectors.
+    assert house.kept["embedding"].startswith("help/embedder@")
+    house.hours(6, other=0.8)
+    assert "drift" in {one["kind"] for one in house.alarms}
+    moved = [part["watch"] for one in house.alarms for part in (one, *one["detail"].get("also", ()))]
+    assert "drift/novel+" in moved
+    house.down = "503: down"
+    seen, until = {one["stream"]: one["n"] for one in house.kept["slices"]}, house.kept["until"]
+    house.hours(2)
+    # Everything else is still looked at.
+    now = {one["stream"]: one["n"] for one in house.kept["slices"]}
+    assert now["novel+"] == seen["novel+"] > 0
+    assert house.kept["until"] > until
+    assert next(one for one in house.alarms if one["kind"] == "embedding")["count"] > 1
 
 
 @pytest.mark.parametrize("house", ["none"], indirect=True)

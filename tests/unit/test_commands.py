@@ -836,6 +836,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "alarm_resolve": {"use_case": "support", "alarm": "0199"},
     "recheck_plan": {"use_case": "support"},
     "record_round": {"use_case": "support", "release": "support/a@0", "said": {}},
+    "record_retirement": {"use_case": "support", "release": "support/a@0", "at": 0},
     "record_recheck": {"use_case": "support", "release": "support/a@0", "value": 0.0, "low": 0.0, "high": 0.0, "n": 1},
     "alarm_examples": {"use_case": "support", "alarm": "0199"},
     "failures": {"use_case": "support"},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from pilotage.decision.drift import Asked, slice_text
 from pilotage.decision.traits import Traits, is_json, language, of_figures, of_texts, question_of
 from pilotage.decision.watch import Crossing, Watching, after
 from pilotage.spec.watch import Watch
-from pilotage.stats.topics import BUCKETS, counted, learn
+from pilotage.stats.topics import BUCKETS, counted, learn, unit, vocabulary
 
 HOUR = 3_600_000_000
 SUBJECTS = (
@@ -103,11 +104,45 @@ def test_every_slice_has_words() -> None:
 def test_novel_texts_are_as_rare_as_promised() -> None:
     rng = np.random.default_rng(2)
     texts = [counted(question(rng, SUBJECTS[n % 3]), 7) for n in range(3_000)]
-    topics = learn(texts[:1_000], texts[1_000:2_000], rng)
-    _, far = topics.look(texts[2_000:])
+    words = vocabulary(texts[:1_000])
+    topics = learn(words.rows(texts[:1_000]), words.rows(texts[1_000:2_000]), rng)
+    _, far = topics.look(words.rows(texts[2_000:]))
     assert (far > topics.strange).mean() < 0.05
-    _, other = topics.look([counted(question(rng, OTHER), 7) for _ in range(200)])
+    _, other = topics.look(words.rows([counted(question(rng, OTHER), 7) for _ in range(200)]))
     assert (other > topics.strange).mean() > 0.9
+
+
+def test_topics_of_vectors_are_told_from_others() -> None:
+    rng = np.random.default_rng(4)
+    subjects = rng.normal(size=(4, 64))
+
+    def vectors(n: int, *of: int) -> list[Asked]:
+        rows = subjects[rng.choice(of, n)] + 0.3 * rng.normal(size=(n, 64))
+        return [
+            msgspec.structs.replace(asked(rng, k), vector=row) for k, row in enumerate(unit(rows.astype(np.float32)))
+        ]
+
+    known = drift.learned(vectors(2_000, 0, 1, 2), rng, "shop/embedder@1")
+    assert known.topics is not None
+    assert known.topics.width == 64
+    novel = [one.traits.facts["novel"] for one in drift.told(vectors(400, 0, 1, 2), known)]
+    assert sum(novel) < 0.06 * 400
+    assert all(one.traits.facts["novel"] for one in drift.told(vectors(100, 3), known))
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(known), type=drift.Reference)
+    assert again == known
+
+
+def test_what_has_no_vector_of_the_learned_width_is_not_held_against_topics() -> None:
+    rng = np.random.default_rng(4)
+    rows = unit(rng.normal(size=(600, 8)).astype(np.float32))
+    known = drift.learned(
+        [msgspec.structs.replace(asked(rng, k), vector=row) for k, row in enumerate(rows)], rng, "shop/embedder@1"
+    )
+    assert known.topics is not None
+    other = msgspec.structs.replace(asked(rng, 1), vector=rows[0][:4])
+    for one in drift.told([asked(rng, 0), other], known):
+        assert "novel" not in one.traits.facts
+        assert "topic" not in one.traits.kinds
 
 
 @given(st.text(max_size=300))

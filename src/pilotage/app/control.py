@@ -26,6 +26,7 @@ from pilotage.app.anchorage import places
 from pilotage.app.bounded import BoundedHttp
 from pilotage.app.checks import Checks
 from pilotage.app.early import Early
+from pilotage.app.embedder import Embedder
 from pilotage.app.local import local_actor
 from pilotage.app.log import start_log
 from pilotage.app.loop import TURN_SECONDS, Engine, Loop, Losing
@@ -45,6 +46,7 @@ from pilotage.monitor.asked import AskedReader
 from pilotage.monitor.drifts import Drifts
 from pilotage.monitor.money import Money
 from pilotage.monitor.notices import Notices
+from pilotage.monitor.retirements import Retirements
 from pilotage.monitor.watcher import Watcher
 from pilotage.monitor.watches import Watches
 from pilotage.rollout.controller import Controller
@@ -110,6 +112,9 @@ async def serve(
         losses = LossReader(workspace.run)
         watch = LossWatch(lambda: losses.read().events + spool.cut + spool.quarantined + seal.quarantined)
         mandate = Mandate(store, handover.holder)
+        local = local_actor(settings.user_name())
+        embedder = Embedder(context, local, handover.gateway, stopping=lambda: loop.stopping.is_set())  # noqa: PLW0108 (the loop is made below)
+        stack.callback(embedder.close)
 
         def begin() -> Engine:
             observer = Observer()
@@ -124,9 +129,10 @@ async def serve(
             live = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
             # In a time-lapse, requests take the time that the machine needs while hours pass: that says nothing of a model.
             asked = AskedReader(store, events, texts, timed=not isinstance(clock, ScaledClock))
-            drifts = Drifts(context, asked, mandate, live, ingest.sealed_until)
+            drifts = Drifts(context, asked, mandate, live, ingest.sealed_until, embed=embedder)
             watcher, money = Watcher(context, observer, mandate, watches), Money(context, events, mandate)
-            return Engine(ingest, controller, watcher, drifts, money, observer)
+            retirements = Retirements(context, mandate)
+            return Engine(ingest, controller, watcher, drifts, money, retirements, observer)
 
         holders = Holders(workspace.run)
         loop = Loop(
@@ -140,7 +146,7 @@ async def serve(
             checks=Checks(context, workspace.path),
             settle=lambda: settle(store, events, spool, holders, losses.by_worker()),
         )
-        visitors = Visitors(context, local_actor(settings.user_name()), handover.token, handover.link)
+        visitors = Visitors(context, local, handover.token, handover.link)
         site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)
         server = uvicorn.Server(
             uvicorn.Config(

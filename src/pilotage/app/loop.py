@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pilotage.monitor.drifts import Drifts
     from pilotage.monitor.money import Money
     from pilotage.monitor.notices import Notices
+    from pilotage.monitor.retirements import Retirements
     from pilotage.monitor.watcher import Watcher
     from pilotage.rollout.controller import Controller
     from pilotage.store.losses import LossReader
@@ -47,6 +48,7 @@ WORK = (
     "sealing",
     "drift",
     "money",
+    "retirements",
     "checks",
     "anchors",
     "texts",
@@ -72,6 +74,7 @@ class Engine(NamedTuple):
     watcher: Watcher
     drifts: Drifts
     money: Money
+    retirements: Retirements
     observer: Observer
 
 
@@ -98,6 +101,7 @@ class Loop:
         self._engine: Engine | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._expired: int | None = None
         self._anchored: float | None = None
         self.health = Health()
@@ -114,7 +118,7 @@ class Loop:
                 await self._stand_by()
             await self._pause(max(0.01, TURN_SECONDS - (time.monotonic() - began)))
         await renewing
-        for work in (self._upkeep, self._telling):
+        for work in (self._upkeep, self._telling, self._looking):
             if work is not None:
                 await work
         await self._checks.end()
@@ -132,10 +136,10 @@ class Loop:
 
     async def _stand_by(self) -> None:
         """Another process decides. What was in memory here is out of date with its first write."""
-        for work in (self._upkeep, self._telling):
+        for work in (self._upkeep, self._telling, self._looking):
             if work is not None:
                 await work
-        self._engine, self._upkeep, self._telling = None, None, None
+        self._engine, self._upkeep, self._telling, self._looking = None, None, None, None
         await self._attempt("sealing", self._seal.give_back)
         if not self.health.standing_by and "mandate" not in self.health.faults:
             log.info("another control process decides; this one stands by")
@@ -151,7 +155,7 @@ class Loop:
             if self.health.standing_by:
                 log.info("no other control process decides any more; this one goes on")
         self.health.standing_by = False
-        ingest, controller, watcher, _, _, observer = self._engine
+        ingest, controller, watcher, _, _, _, observer = self._engine
         await self._attempt("events", ingest.turn)
         # After the events: what was lost before the last one that was counted is known when they are judged.
         await self._attempt("losses", self._losing.watch.turn)
@@ -174,17 +178,24 @@ class Loop:
         self.health.dropped = self._losing.counts.last.texts
         if not self.health.faults:
             self.health.at = self._context.clock.now()
+        self._beside(self._engine)
+
+    def _beside(self, engine: Engine) -> None:
+        """Begin again what no turn waits for, as soon as it has ended."""
         if self._upkeep is None or self._upkeep.done():
-            self._upkeep = asyncio.create_task(self._keep_up(self._engine))
+            self._upkeep = asyncio.create_task(self._keep_up(engine))
         if self._telling is None or self._telling.done():
             # By itself: a receiver that is slow to answer holds up nothing else.
             self._telling = asyncio.create_task(self._attempt("notices", self._notices.turn))
+        if self._looking is None or self._looking.done():
+            # So is a provider that turns questions into vectors.
+            self._looking = asyncio.create_task(self._attempt("drift", engine.drifts.turn))
 
     async def _keep_up(self, engine: Engine) -> None:
         """What no tick waits for: seal what is due, and once an hour let texts expire."""
         await self._attempt("sealing", engine.ingest.seal_due)
-        await self._attempt("drift", engine.drifts.turn)
         await self._attempt("money", engine.money.turn)
+        await self._attempt("retirements", engine.retirements.turn)
         await self._checks.turn()
         await self._attempt("budgets", self._look_after_budgets)
         if self._anchored is None or time.monotonic() - self._anchored >= ANCHOR_SECONDS:

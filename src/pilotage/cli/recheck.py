@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
-from pilotage.cli.output import say, show_json
+from pilotage.cli.output import say, show_json, when
 
 
 def recheck(
@@ -27,6 +27,7 @@ def recheck(
     Exit 3 where nothing could be measured.
     """
     from pilotage import settings
+    from pilotage.app.announced import note_retirements
     from pilotage.app.borrow import serving
     from pilotage.app.own_scorer import own_scorer
     from pilotage.evaluation.again import ask_again, probe_models
@@ -38,6 +39,8 @@ def recheck(
             found = asyncio.run(ask_again(where.run, gateway, key, name, at=at, own=own_scorer))
         else:
             found = asyncio.run(probe_models(where.run, gateway, key, name))
+            ends = note_retirements(where.run, settings.environment, name, [one["release"] for one in found])
+            found = [{**one, "retires": ends.get(one["release"])} for one in found]
     if as_json:
         show_json({"use_case": name, "rechecked": found})
         return
@@ -49,5 +52,7 @@ def recheck(
             continue
         known = "" if one["learned"] else "; what is usual is still learned"
         say(f"  round {one['rounds']}{known}; the provider names {', '.join(one['models']) or 'no model'}")
+        if one["retires"]:
+            say(f"  its provider shuts it down on {when(one['retires'])}", style="yellow")
         for alarm in one["alarms"]:
             say(f"  {alarm}", style="red")

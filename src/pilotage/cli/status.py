@@ -89,6 +89,10 @@ def _one(one: dict[str, Any]) -> None:
         say(f"  {'' if number else 'budget':<10} {money(budget, one['currency'])}")
     for number, line in enumerate(_money(one["money"]) if one["money"] else ()):
         say(f"  {'' if number else 'money':<10} {line}")
+    for number, end in enumerate(one["retirements"]):
+        when_ = f"in {end['days']} days" if end["days"] > 0 else "which has come"
+        said = f"{end['model']} is shut down on {end['day']} ({when_}), as {end['source']} says: {end['release']}"
+        say(f"  {'' if number else 'ends':<10} {said}", style="red" if end["soon"] else "")
     for alarm in one["alarms"]:
         say(f"  {'alarm':<10} {alarm['what']} {alarm['says']} ({alarm['state']}, {alarm['id'][:12]})", style="red")
         if alarm["did"]:

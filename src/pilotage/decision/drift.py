@@ -23,12 +23,16 @@ from pilotage.decision.stratum import Arm
 from pilotage.decision.stream import LIMIT, Question, Stream
 from pilotage.decision.traits import FACTS, KINDS, NUMBERS, Traits, of_texts
 from pilotage.decision.watch import DRIFT_PART, Setting, Watching
-from pilotage.stats.topics import Counted, Topics, counted, learn
+from pilotage.stats.topics import KEPT, Counted, Topics, Vocabulary, counted, learn, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from pilotage.spec.watch import Watch
+
+    Matrix = NDArray[np.float32]
 
 FEWEST = 200
 """Requests that a slice must have been looked for in, to be watched."""
@@ -45,20 +49,26 @@ _PART_OF_LEVEL = 0.25
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One request: its id, its traits, and its text's pieces where texts are kept."""
+    """One request: its id, its traits, its text's pieces where texts are kept, and its text's vector where somebody embeds it."""
 
     id: str
     traits: Traits
     text: Counted | None = None
+    vector: Matrix | None = None
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What was learned: from where on a number is small or large, the kinds there are, and (requests in it, of) by slice."""
+    """What was learned: from where on a number is small or large, the kinds there are, and (requests in it, of) by slice.
+
+    `embedding` is the release in whose vectors the topics lie; empty where they are of hashed pieces.
+    """
 
     cuts: dict[str, tuple[float, float]]
     kinds: dict[str, tuple[str, ...]]
     slices: dict[str, tuple[int, int]]
     topics: Topics | None = None
+    vocabulary: Vocabulary | None = None
+    embedding: str = ""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,18 +89,24 @@ def read(id_: str, figures: Traits, texts: tuple[str, str] | None, finish_reason
     return Asked(id_, both, counted(texts[0], seed))
 
 
-def learned(asked: Sequence[Asked], rng: np.random.Generator) -> Reference:
-    """Return what these requests show. Topics are made of some of them, and the others say how common they are."""
+def learned(asked: Sequence[Asked], rng: np.random.Generator, embedding: str = "") -> Reference:
+    """Return what these requests show. Topics are made of some of them, and the others say how common they are.
+
+    With `embedding`, the release that has embedded them, the topics are of vectors.
+    """
     order = [asked[int(at)] for at in rng.permutation(len(asked))]
-    with_text = [one for one in order if one.text is not None and one.text.pieces]
-    topics = None
+    reference = Reference({}, {}, {}, embedding=embedding)
+    with_text = [one for one in order if _is_told(one, reference)]
     if len(with_text) > 2 * FEWEST:
         made = min(_MADE_OF, len(with_text) // 2)
-        fit, held_out = with_text[:made], with_text[made:]
-        topics = learn([one.text for one in fit if one.text], [one.text for one in held_out if one.text], rng)
-        made_of = {one.id for one in fit}
+        words = vocabulary([one.text for one in with_text[:made] if one.text])
+        reference = msgspec.structs.replace(reference, vocabulary=words)
+        rows = _rows(with_text, reference)
+        topics = learn(rows[:made], rows[made:], rng, rows.shape[1] if embedding else KEPT)
+        reference = msgspec.structs.replace(reference, topics=topics)
+        made_of = {one.id for one in with_text[:made]}
         order = [one for one in order if one.id in made_of] + told(
-            [one for one in order if one.id not in made_of], topics
+            [one for one in order if one.id not in made_of], reference
         )
     numbers: dict[str, list[float]] = {}
     kinds: dict[str, Counter[str]] = {}
@@ -109,7 +125,7 @@ def learned(asked: Sequence[Asked], rng: np.random.Generator) -> Reference:
         for name, found in sorted(kinds.items())
         if found.total() >= FEWEST
     }
-    reference = Reference(cuts, common, {}, topics)
+    reference = msgspec.structs.replace(reference, cuts=cuts, kinds=common)
     counts: dict[str, tuple[int, int]] = {}
     for one in order:
         for name, inside in _slices(reference, one.traits):
@@ -146,7 +162,7 @@ def gathered(reference: Reference, asked: Sequence[Asked], at: int) -> tuple[Bat
     """Return how many of these requests are in each slice, and which ones, as a tick that ends at a time."""
     inside: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
-    for one in told(asked, reference.topics):
+    for one in told(asked, reference):
         for name, is_in in _slices(reference, one.traits):
             if name in reference.slices:
                 counts[name] = counts.get(name, 0) + 1
@@ -183,22 +199,39 @@ def slice_text(name: str) -> str:
     return f"{KINDS[kind]} {'another language' if value == ANOTHER else value}"
 
 
-def told(asked: Sequence[Asked], topics: Topics | None) -> list[Asked]:
+def told(asked: Sequence[Asked], reference: Reference) -> list[Asked]:
     """Return requests with what their texts are beside what was learned."""
-    with_text = [one for one in asked if one.text is not None and one.text.pieces]
-    if topics is None or not with_text:
+    topics, words = reference.topics, reference.vocabulary
+    with_text = [one for one in asked if _is_told(one, reference)]
+    if topics is None or words is None or not with_text:
         return list(asked)
-    near, far = topics.look([one.text for one in with_text if one.text])
+    near, far = topics.look(_rows(with_text, reference))
     found = {}
     for one, topic, distance in zip(with_text, near.tolist(), far.tolist(), strict=True):
         assert one.text is not None, "it was chosen for having one"
         traits = Traits(
-            one.traits.numbers | {"unfamiliar": topics.unfamiliar(one.text)},
+            one.traits.numbers | {"unfamiliar": words.unfamiliar(one.text)},
             one.traits.facts | {"novel": distance > topics.strange},
             one.traits.kinds | {"topic": str(topic + 1)},
         )
         found[one.id] = msgspec.structs.replace(one, traits=traits)
     return [found.get(one.id, one) for one in asked]
+
+
+def _is_told(one: Asked, reference: Reference) -> bool:
+    """Return whether a request can be held against topics: it has words, and a vector where topics are of those."""
+    if one.text is None or not one.text.pieces:
+        return False
+    if not reference.embedding:
+        return True
+    return one.vector is not None and (reference.topics is None or len(one.vector) == reference.topics.width)
+
+
+def _rows(with_text: Sequence[Asked], reference: Reference) -> Matrix:
+    if reference.embedding:
+        return np.stack([one.vector for one in with_text if one.vector is not None])
+    assert reference.vocabulary is not None, "it is learned before any topic"
+    return reference.vocabulary.rows([one.text for one in with_text if one.text])
 
 
 def _slices(reference: Reference, traits: Traits) -> Iterator[tuple[str, bool]]:

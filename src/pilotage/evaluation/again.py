@@ -89,7 +89,7 @@ async def probe_models(command: Command, gateway: str, key: str, use_case: str) 
     questions = {answer_key(case): list(asked(case)) for case in cases}
     questions |= {f"borderline {n}": [{"role": "user", "content": text}] for n, text in enumerate(BORDERLINE, 1)}
     found = []
-    async with GatewayClient(gateway, key, source="evaluation") as client:
+    async with GatewayClient(gateway, key, source="watch") as client:
         await client.check()
         for release in releases:
             told = await _round(client, release, questions)
@@ -117,7 +117,7 @@ async def ask_again(
     cases = (await fetch_cases(command, plan)).taken
     data = (await fetch_cases(command, plan)).digest
     pace, found = Pace(concurrency), []
-    async with GatewayClient(gateway, key, source="evaluation") as client:
+    async with GatewayClient(gateway, key, source="watch") as client:
         await client.check()
         for release in (await call(command, "recheck_plan", {"use_case": use_case}))["releases"]:
             mine = msgspec.structs.replace(plan, candidate=release)

@@ -83,7 +83,7 @@ class GatewayClient:
     """Sends chat completions pinned to a release; used as an async context manager."""
 
     def __init__(
-        self, gateway: str, key: str, *, source: Literal["evaluation", "replay"], timeout: float = PATIENCE
+        self, gateway: str, key: str, *, source: Literal["evaluation", "replay", "watch"], timeout: float = PATIENCE
     ) -> None:
         self.gateway = gateway.rstrip("/").removesuffix("/v1")
         self._key, self._source, self._timeout = key, source, timeout

@@ -23,7 +23,7 @@ LONGEST = 512
 
 _MAC_DIGITS = 16
 _MET_MOST = 10_000
-_SOURCES = ("evaluation", "replay")
+_SOURCES = ("evaluation", "replay", "watch")
 
 
 class Admitted(NamedTuple):
@@ -100,7 +100,7 @@ class Door:
         if source and (not pin or source not in _SOURCES):
             raise refused(
                 403,
-                "x-pilotage-source is 'evaluation' or 'replay', and only with a pinned release as model",
+                "x-pilotage-source is 'evaluation', 'replay' or 'watch', and only with a pinned release as model",
                 code="permission_denied",
                 param="x-pilotage-source",
             )

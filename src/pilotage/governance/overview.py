@@ -12,6 +12,7 @@ from pilotage.governance import budgets, standing
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress
 from pilotage.governance.promotion import gate_of
+from pilotage.governance.retirement import retirements_shown
 from pilotage.governance.staleness import card_stands
 from pilotage.governance.watching import money_of, watch_of
 
@@ -67,6 +68,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "alarms": [msgspec.structs.asdict(alarm) for alarm in tx.alarms.of(status.use_case, open_only=True)],
         "money": money_of(tx, status.use_case),
         "watch": watch_of(tx, status, spec),
+        "retirements": retirements_shown(tx, stands, now),
         "card": card_stands(tx, stands, now),
         "ended": [msgspec.structs.asdict(ended) for ended in status.ended],
         "version": status.version,

@@ -70,7 +70,7 @@ def recheck_plan(context: Context, _: Actor, arguments: RecheckPlan) -> dict[str
     """Return which releases are rechecked: the live one first, then those that answer when it fails."""
     with context.store.read() as tx:
         stands = standing.standing(tx, arguments.use_case, serving=True)
-        return {"releases": _releases(tx, stands)}
+        return {"releases": serves_of(tx, stands)}
 
 
 def record_round(context: Context, actor: Actor, arguments: RecordRound) -> dict[str, Any]:
@@ -215,14 +215,14 @@ def _says(stream: str, value: float, level: float, p: float | None) -> str:
     return f"gives other log-probabilities: {value:.3f} nats from the first rounds, and at most {level:.3f} by chance{test}"
 
 
-def _releases(tx: Transaction, stands: Standing) -> list[str]:
+def serves_of(tx: Transaction, stands: Standing) -> list[str]:
     live = stands.status.live
     release = tx.releases.get(live) if live else None
     return [live, *release.fallbacks] if release else []
 
 
 def _must_serve(tx: Transaction, stands: Standing, release: str) -> None:
-    serves = _releases(tx, stands)
+    serves = serves_of(tx, stands)
     if release not in serves:
         raise Refused(
             f"{release} does not serve, so it is not rechecked", hint=f"these do: {', '.join(serves) or 'none'}"

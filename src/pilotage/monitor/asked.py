@@ -17,6 +17,7 @@ from pilotage.store.texts import read_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pilotage.monitor.vectors import Vectors
     from pilotage.spec.use_case import UseCase
     from pilotage.store.base import Events, Store
     from pilotage.store.texts import Texts
@@ -57,9 +58,17 @@ class AskedReader:
         self._store, self._events, self._texts, self._timed = store, events, texts, timed
 
     def between(
-        self, spec: UseCase, release: str, after: int, until: int, *, most: int = AT_ONCE, texts: int = TEXTS_AT_ONCE
+        self,
+        spec: UseCase,
+        release: str,
+        after: int,
+        until: int,
+        *,
+        vectors: Vectors | None = None,
+        most: int = AT_ONCE,
+        texts: int = TEXTS_AT_ONCE,
     ) -> Seen:
-        """Return what ended in (after, until], by the first request of each unit in its cycle."""
+        """Return what ended in (after, until], by the first request of each unit in its cycle, with its question's vector."""
         cycle = spec.watch.cycle
         # From where the cycle began: a unit that asked in it before is not asked about again.
         begins = after // cycle * cycle - 1
@@ -72,6 +81,11 @@ class AskedReader:
             hits = [msgspec.structs.asdict(hit) for hit in _hits.decode(row["hits"] or "[]")]
             figures = of_figures(row, hits, timed=self._timed)
             asked.append(read(row["id"], figures, kept.get(row["id"]), row["finish_reason"], seed))
+        if vectors is not None:
+            with_text = [at for at, one in enumerate(asked) if one.text is not None]
+            rows_of = vectors.of([kept[asked[at].id][0] for at in with_text])
+            for at, vector in zip(with_text, rows_of, strict=True):
+                asked[at] = msgspec.structs.replace(asked[at], vector=vector)
         return Seen(tuple(asked), tuple(sorted({row["model"] for row in rows if row["model"]})))
 
     def seed(self, use_case: str) -> int:

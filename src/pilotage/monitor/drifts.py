@@ -21,6 +21,7 @@ from pilotage.decision.drift import Drift, Reference, slice_text
 from pilotage.decision.watch import after
 from pilotage.governance.alarms import raise_alarm, raise_or_join
 from pilotage.monitor.shown import streams_of
+from pilotage.monitor.vectors import Vectors
 from pilotage.records import Alarm
 from pilotage.status import MILLION
 
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from pilotage.governance.context import Context
     from pilotage.governance.mandate import Mandate
     from pilotage.monitor.asked import AskedReader
+    from pilotage.monitor.vectors import Embed
     from pilotage.monitor.watches import Live, Watches
+    from pilotage.spec.use_case import UseCase
+    from pilotage.store.base import Transaction
 
 LEARNS_AT_MOST = 4_000
 LEARNS_WITHIN = 7 * DAY
@@ -66,9 +70,11 @@ class Drifts:
         mandate: Mandate,
         watches: Watches,
         sealed_until: Callable[[], int | None],
+        *,
+        embed: Embed,
     ) -> None:
         self._context, self._asked, self._mandate, self._watches = context, asked, mandate, watches
-        self._sealed_until = sealed_until
+        self._sealed_until, self._embed = sealed_until, embed
         self._horizon: int | None = None
         self._references: dict[str, Reference] = {}
         self._tried: dict[str, int] = {}
@@ -93,15 +99,20 @@ class Drifts:
         name = identity_of(one)
         with self._context.store.read() as tx:
             row = tx.batches.kept(name)
+            vectors = self._vectors(tx, one.spec)
         known = _decoded(_kept, row[1]) if row else None
         reference = self._reference(name) if known else None
-        if known is None or reference is None:
-            self._learn(one, name, until)
-            return
+        embedding = vectors.release if vectors is not None else ""
+        if known is None or reference is None or reference.embedding != embedding:
+            learned = self._learn(one, name, until, vectors)
+            if learned or known is None or reference is None:
+                return
         now = known.drift
         if until // one.setting.watch.tick <= now.until // one.setting.watch.tick:
             return
-        seen = self._asked.between(one.spec, one.status.live, now.until, until)
+        if reference.embedding != embedding:
+            vectors = None
+        seen = self._asked.between(one.spec, one.status.live, now.until, until, vectors=vectors)
         setting = drift.setting(reference, one.spec.watch)
         batch, inside = drift.gathered(reference, seen.asked, until)
         watching, crossings = after(now.watching, batch, setting)
@@ -110,39 +121,59 @@ class Drifts:
         state = Drift(until=until, watching=watching, examples=examples, models=(*now.models, *fresh))
         with self._context.store.write() as tx:
             self._mandate.check(tx)
-            tx.batches.keep(name, watching.seq, _encode(_Kept(drift=state)), _shown(setting, state))
+            tx.batches.keep(name, watching.seq, _encode(_Kept(drift=state)), _shown(reference, setting, state))
             # What has moved most gives the alarm its name.
             for crossing in sorted(crossings, key=lambda found: -found.times):
                 alarm = self._alarm(one, crossing, examples)
                 raise_or_join(tx, one.spec, alarm)
                 log.warning("%s: %s %s", one.spec.name, alarm.what, alarm.says)
+            if vectors is not None and vectors.fault:
+                raise_alarm(tx, one.spec, self._no_vectors(one, vectors, until))
             if fresh:
                 told = raise_alarm(tx, one.spec, self._other_model(one, now.models, fresh, until))
                 log.warning("%s: %s %s", one.spec.name, told.what, told.says)
 
-    def _learn(self, one: Live, name: str, until: int) -> None:
-        """Learn what is usual, once there is a whole day of it and enough."""
+    def _vectors(self, tx: Transaction, spec: UseCase) -> Vectors | None:
+        """Return what embeds a use case's questions, where its file names somebody who does."""
+        registered = tx.use_cases.get(spec.name)
+        release = registered.releases.get(spec.watch.embedding or "") if registered is not None else None
+        return Vectors(self._embed, spec.name, release) if release else None
+
+    def _learn(self, one: Live, name: str, until: int, vectors: Vectors | None) -> bool:
+        """Learn what is usual, once there is a whole day of it and enough; return whether that is done.
+
+        Where questions should be embedded and cannot be, it is learned without that, and anew once they can.
+        """
         tick = until // one.setting.watch.tick
         if self._tried.get(name) == tick:
-            return
+            return False
         self._tried[name] = tick
         begins = max(one.status.live_since, until - LEARNS_WITHIN)
         if until - begins < DAY:
-            return
-        seen = self._asked.between(one.spec, one.status.live, begins, until, most=LEARNS_AT_MOST, texts=LEARNS_AT_MOST)
+            return False
+        most = LEARNS_AT_MOST
+        seen = self._asked.between(one.spec, one.status.live, begins, until, vectors=vectors, most=most, texts=most)
+        if vectors is not None and vectors.fault:
+            with self._context.store.write() as tx:
+                self._mandate.check(tx)
+                raise_alarm(tx, one.spec, self._no_vectors(one, vectors, until))
+                if tx.batches.kept(name) is not None:
+                    return False
+            vectors = None
         if len(seen.asked) < max(LEARNS_FROM, one.spec.watch.learns_from):
-            return
+            return False
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-        reference = drift.learned(seen.asked, rng)
+        reference = drift.learned(seen.asked, rng, vectors.release if vectors is not None else "")
         state = Drift(until=until, watching=drift.begin(reference), models=seen.models)
         with self._context.store.write() as tx:
             self._mandate.check(tx)
             tx.batches.keep(f"{name}-learned", 0, _encode(_Learned(reference=reference)), b"{}")
             tx.batches.keep(
-                name, 0, _encode(_Kept(drift=state)), _shown(drift.setting(reference, one.spec.watch), state)
+                name, 0, _encode(_Kept(drift=state)), _shown(reference, drift.setting(reference, one.spec.watch), state)
             )
         self._references[name] = reference
         log.info("%s: what is usual is learned from %d requests", one.spec.name, len(seen.asked))
+        return True
 
     def _reference(self, name: str) -> Reference | None:
         if name not in self._references:
@@ -178,6 +209,21 @@ class Drifts:
             },
         )
 
+    def _no_vectors(self, one: Live, vectors: Vectors, at: int) -> Alarm:
+        now = self._context.clock.now()
+        return Alarm(
+            id=new_id(self._context.clock),
+            use_case=one.spec.name,
+            release=one.status.live,
+            kind="embedding",
+            what="the embedding of questions",
+            watch="embedding",
+            at=now,
+            since=at,
+            says=f"is not to be had from {vectors.release}: {vectors.fault}",
+            last=now,
+        )
+
     def _other_model(self, one: Live, before: tuple[str, ...], now: tuple[str, ...], at: int) -> Alarm:
         """A provider that names another model has changed it: that is a fact and no matter of chance."""
         came = ", ".join(before) or "no name"
@@ -211,7 +257,7 @@ def _decoded(decoder: msgspec.msgpack.Decoder[Row], body: bytes) -> Row | None:
     return kept if kept.version == __version__ else None
 
 
-def _shown(setting: Setting, state: Drift) -> bytes:
+def _shown(reference: Reference, setting: Setting, state: Drift) -> bytes:
     slices = [
         {
             **msgspec.structs.asdict(one),
@@ -221,4 +267,5 @@ def _shown(setting: Setting, state: Drift) -> bytes:
         }
         for one in streams_of(setting, state.watching)
     ]
-    return msgspec.json.encode({"until": state.until, "models": list(state.models), "slices": slices})
+    shown = {"until": state.until, "models": list(state.models), "embedding": reference.embedding, "slices": slices}
+    return msgspec.json.encode(shown)

@@ -1,8 +1,9 @@
-"""Quantities as people write them: durations such as `90s`, `6h`, `7d`."""
+"""Quantities as people write them: durations such as `90s`, `6h`, `7d`; days such as `2027-03-01`."""
 
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -50,3 +51,17 @@ Duration = Annotated[
     ),
 ]
 """Microseconds in Python, `6h` in the file and in plain data made of it."""
+
+
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        msg = f"{value!s} is no day; write year, month and day, such as 2027-03-01"
+        raise ValueError(msg) from None
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day of the calendar, in UTC; with or without quotes in the file."""

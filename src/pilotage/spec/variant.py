@@ -11,7 +11,7 @@ import pydantic
 from pydantic import Field, field_validator, model_validator
 
 from pilotage.spec.metric import Incoherent, Lines, Strict
-from pilotage.spec.quantity import Duration
+from pilotage.spec.quantity import Day, Duration
 
 NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -160,6 +160,8 @@ class Variant(Strict):
     """Variants that answer, in this order, when this one fails before its first byte."""
     filters: Annotated[tuple[Name, ...], pydantic.Strict(False)] = ()
     """Filters that its requests and answers pass through, in this order: names from [filters]."""
+    retires: Day | None = None
+    """The day on which its provider shuts the model down, such as 2027-03-01, where that is known; people are told in time."""
     price: Price | None = None
     """What it costs; without it the provider's public price counts (docs/limits.md), and where there is none, the cost is not measured."""
     cache: Cache | None = None

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pilotage.spec.metric import Strict
 from pilotage.spec.quantity import Duration
+from pilotage.spec.variant import Name
 
 DAY = 86_400_000_000
 
@@ -47,12 +48,18 @@ class Watch(Strict):
     """What is done when what people ask, or what they are answered, moves away from what it was in the first days: nothing (and
     it is not looked for), people are told, or what is on its way is paused too. Texts are looked at only where `[data]
     retention` keeps them."""
+    embedding: Name | None = None
+    """The variant that turns questions into vectors, for topics and for what is unlike any question before; without it, hashed
+    words and letters take their place. It serves nobody, and costs one short request for each question that is looked at."""
     recheck: Duration = 0
     """How often every model behind what serves is asked a fixed set of questions, to tell whether it is still the same; '0s' is
     never. It costs about 25 short answers each time, within the budget."""
     reevaluate: Duration = 0
     """How often the cases are asked again of what serves and of its fallbacks; also as soon as an alarm says that a model, or
     what is asked, is not what it was. '0s' is never."""
+    notice: Duration = 30 * DAY
+    """How long before a provider shuts down a model that serves, or that what serves falls back on, people are told; by the variant's
+    `retires`, and by what the provider says of it where it is asked (`recheck`)."""
     notify: Annotated[tuple[Receiver, ...], pydantic.Strict(False)] = ()
     """Who is told of alarms."""
     holdback: Annotated[float, Field(ge=0, le=20)] = 0.0

@@ -8,6 +8,8 @@ et al. 2002). Among texts that are exchangeable with those, 1 - NOVEL are novel.
 the *upper limit* of that figure by a detector: p-values from one calibration set all lean on the same draw, so they must
 not be multiplied (Bates et al. 2023, AoS 51:149).
 
+Where somebody embeds the texts, their vectors take the place of the rows of hashed pieces; all else is the same.
+
 What is kept are sums over many texts, never the pieces of one.
 """
 
@@ -36,7 +38,7 @@ NOVEL = 0.98
 LONGEST = 2_000
 """Characters of a text that are looked at."""
 _ROUNDS = 10
-_KEPT = 400
+KEPT = 400
 """A topic's heaviest buckets; the rest of it is noise."""
 _WORDS = re.compile(r"\w+")
 _PIECE = 4
@@ -66,24 +68,45 @@ def _bucket(piece: str, seed: int) -> int:
 
 
 class Direction(msgspec.Struct, frozen=True):
-    """One topic: its buckets and their weights."""
+    """One topic: its buckets (numbers of a vector) and their weights."""
 
     buckets: tuple[int, ...]
     weights: tuple[float, ...]
 
 
 class Topics(msgspec.Struct, frozen=True, dict=True):
-    """`rarity` is each bucket's weight; `words` are those that were used; `strange` is where novelty begins."""
+    """Directions in a space of `width` numbers; `strange` is the distance at which novelty begins."""
 
-    rarity: tuple[float, ...]
-    words: frozenset[int]
+    width: int
     directions: tuple[Direction, ...]
     strange: float = 1.0
 
-    def look(self, texts: Sequence[Counted]) -> tuple[NDArray[np.int64], Matrix]:
-        """Return each text's nearest topic, and how far from it the text lies (0 to 1)."""
-        near = weighted([one.pieces for one in texts], self._rarity) @ self._matrix.T
+    def look(self, rows: Matrix) -> tuple[NDArray[np.int64], Matrix]:
+        """Return the nearest topic of each row (texts x width, each of length 1), and how far from it the row lies (0 to 2)."""
+        near = rows @ self._matrix.T
         return near.argmax(axis=1), 1.0 - near.max(axis=1)
+
+    @cached_property
+    def _matrix(self) -> Matrix:
+        found = np.zeros((len(self.directions), self.width), dtype=np.float32)
+        for row, direction in enumerate(self.directions):
+            found[row, list(direction.buckets)] = direction.weights
+        return found
+
+
+class Vocabulary(msgspec.Struct, frozen=True, dict=True):
+    """`rarity` is each bucket's weight; `words` are those that were used."""
+
+    rarity: tuple[float, ...]
+    words: frozenset[int]
+
+    def rows(self, texts: Sequence[Counted]) -> Matrix:
+        """Return a row a text (texts x BUCKETS), of length 1 (0 for one without any piece)."""
+        rows = np.zeros((len(texts), BUCKETS), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            at = list(text.pieces)
+            row[at] = self._rarity[at]
+        return unit(rows)
 
     def unfamiliar(self, text: Counted) -> float:
         """Return the part of a text's distinct words that nobody used before."""
@@ -93,36 +116,24 @@ class Topics(msgspec.Struct, frozen=True, dict=True):
     def _rarity(self) -> Matrix:
         return np.asarray(self.rarity, dtype=np.float32)
 
-    @cached_property
-    def _matrix(self) -> Matrix:
-        found = np.zeros((len(self.directions), BUCKETS), dtype=np.float32)
-        for row, direction in enumerate(self.directions):
-            found[row, list(direction.buckets)] = direction.weights
-        return found
 
-
-def learn(fit: Sequence[Counted], held_out: Sequence[Counted], rng: np.random.Generator) -> Topics:
-    """Return the topics of some texts, and from where on others of the same kind are novel."""
+def vocabulary(texts: Sequence[Counted]) -> Vocabulary:
+    """Return how rare each bucket is in some texts, and the words that they use."""
     seen = np.zeros(BUCKETS)
-    for one in fit:
+    for one in texts:
         seen[list(one.pieces)] += 1
-    rarity = np.log((len(fit) + 1) / (seen + 1)).astype(np.float32)
-    rows = weighted([one.pieces for one in fit], rarity)
-    centres = _centres(rows, min(TOPICS, len(fit)), rng)
-    words = frozenset(word for one in fit for word in one.words)
-    topics = Topics(tuple(np.round(rarity, 4).tolist()), words, tuple(_direction(row) for row in centres))
+    rarity = np.log((len(texts) + 1) / (seen + 1)).astype(np.float32)
+    return Vocabulary(tuple(np.round(rarity, 4).tolist()), frozenset(word for one in texts for word in one.words))
+
+
+def learn(fit: Matrix, held_out: Matrix, rng: np.random.Generator, kept: int = KEPT) -> Topics:
+    """Return the topics of some rows, each by its `kept` heaviest numbers, and from where on others of the same kind are novel."""
+    width = fit.shape[1]
+    centres = _centres(fit, min(TOPICS, len(fit)), rng)
+    topics = Topics(width, tuple(_direction(row, kept) for row in centres))
     _, far = topics.look(held_out)
     rank = min(len(far), int(np.ceil(NOVEL * (len(far) + 1))))
     return msgspec.structs.replace(topics, strange=float(np.sort(far)[rank - 1]))
-
-
-def weighted(texts: Sequence[Sequence[int]], rarity: Matrix) -> Matrix:
-    """Return a row a text, of length 1 (0 for one without any piece)."""
-    rows = np.zeros((len(texts), BUCKETS), dtype=np.float32)
-    for row, pieces in zip(rows, texts, strict=True):
-        at = list(pieces)
-        row[at] = rarity[at]
-    return _unit(rows)
 
 
 def _centres(rows: Matrix, count: int, rng: np.random.Generator) -> Matrix:
@@ -133,16 +144,17 @@ def _centres(rows: Matrix, count: int, rng: np.random.Generator) -> Matrix:
             mine = rows[nearest == topic]
             if len(mine):
                 centres[topic] = mine.sum(axis=0)
-        centres = _unit(centres)
+        centres = unit(centres)
     return centres
 
 
-def _unit(rows: Matrix) -> Matrix:
+def unit(rows: Matrix) -> Matrix:
+    """Return rows of length 1 (0 where they were)."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
-def _direction(row: Matrix) -> Direction:
-    heaviest = np.sort(np.argsort(row)[-_KEPT:])
-    heaviest = heaviest[row[heaviest] > 0]
+def _direction(row: Matrix, kept: int) -> Direction:
+    heaviest = np.sort(np.argsort(np.abs(row))[-kept:])
+    heaviest = heaviest[row[heaviest] != 0]
     return Direction(tuple(heaviest.tolist()), tuple(np.round(row[heaviest], 5).tolist()))

@@ -18,6 +18,7 @@ def of_variants(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Itera
     yield from _named_variants(tables, variants)
     yield from _rivals(tables, variants)
     yield from _judge(tables, variants)
+    yield from _embedding(tables, variants)
     yield from _fallbacks(variants)
     yield from _filters(tables, variants)
     yield from _caches(tables, variants)
@@ -55,14 +56,32 @@ def _judge(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[F
     name, where = table_of(tables, "evaluation").get("judge"), ("evaluation", "judge")
     if not isinstance(name, str):
         return
-    rivals = tables.get("rivals")
-    serving = {tables.get("status_quo"), tables.get("candidate"), *(rivals if isinstance(rivals, list) else ())}
     if variants and name not in variants:
         yield where, f"judge = {shown(name)} names no variant{meant(name, variants)}"
-    elif name in serving:
+    elif name in _serving(tables):
         yield where, f"judge = '{name}' is on its way to users itself; nobody judges their own replies"
     elif table_of(variants, name).get("upstream") == "search":
         yield where, f"judge = '{name}' is a search, and a judge is a model with a rubric as its prompt"
+
+
+def _embedding(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[Finding]:
+    name, where = table_of(tables, "watch").get("embedding"), ("watch", "embedding")
+    if not isinstance(name, str):
+        return
+    if variants and name not in variants:
+        yield where, f"embedding = {shown(name)} names no variant{meant(name, variants)}"
+    elif name in _serving(tables):
+        yield where, f"embedding = '{name}' is on its way to users itself; name a variant whose model makes vectors"
+    elif table_of(variants, name).get("upstream") == "search":
+        yield where, f"embedding = '{name}' is a search, and vectors are made by a model"
+    if table_of(tables, "data").get("retention", "none") == "none":
+        says = f"embedding = {shown(name)} has nothing to embed, for no texts are kept"
+        yield where, f"{says}; write retention = 'redacted' under [data], or remove it"
+
+
+def _serving(tables: Mapping[str, Any]) -> list[object]:
+    rivals = tables.get("rivals")
+    return [tables.get("status_quo"), tables.get("candidate"), *(rivals if isinstance(rivals, list) else ())]
 
 
 def _fallbacks(variants: Mapping[str, Any]) -> Iterator[Finding]:
