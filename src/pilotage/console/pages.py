@@ -14,6 +14,7 @@ from starlette.routing import Route
 from pilotage.console.cases import CasePages
 from pilotage.console.door import body_of, own_site, visitor
 from pilotage.console.inferences import InferencePages
+from pilotage.console.reports import ReportPages
 from pilotage.console.rows import why
 from pilotage.console.visitors import COOKIE, SESSION_HOURS
 from pilotage.errors import PilotageError
@@ -80,6 +81,7 @@ class Pages:
             Route("/sign-out", self.sign_out, methods=["POST"]),
             *InferencePages(self).routes(),
             *CasePages(self).routes(),
+            *ReportPages(self).routes(),
         ]
 
     async def board(self, request: Request) -> Response:

@@ -12,6 +12,7 @@ from pilotage.evaluation.client import GatewayClient
 from pilotage.evaluation.collection import must_be_whole
 from pilotage.evaluation.dataset import answer_key
 from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.kept import keep_scores
 from pilotage.evaluation.measures import (
     Judged,
     Measure,
@@ -83,6 +84,7 @@ async def evaluate(
             f"{use_case} was changed while it was evaluated, so nothing was recorded",
             hint="run it again: answers that are still good cost nothing",
         )
+    measures = await keep_scores(command, plan, judged, (answers, before), measures)
     evidence = await record(command, plan, measures, cases.digest)
     return {
         **outcome(plan, measures, missing, evidence),
