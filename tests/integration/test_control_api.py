@@ -355,3 +355,17 @@ def test_the_board_finds_by_name_and_stage(server: Serving) -> None:
     assert "<article>" not in page(server, "/?stage=staging", cookie).body.decode()
     for odd in ("/?stage=%3Cb%3E&first=-1", "/?first=99999999999999999999", "/?stage=poc&first=5"):
         assert page(server, odd, cookie).status == 200
+
+
+def test_the_rollout_is_shown_as_it_went(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    shown = page(server, "/use-cases/help/rollout", cookie).body.decode()
+    assert 'aria-current="step">90 %' in shown
+    assert "Candidates&#x27; share of all requests" in shown
+    assert "What would move it" in shown
+    assert "Advanced from 50 % to 90 %" in shown
+    known = server.command("rollout", use_case="help")
+    assert known["points"]
+    assert page(server, f"/use-cases/help/rollout/{known['id']}", cookie).status == 200
+    assert page(server, "/use-cases/help/rollout/none", cookie).status == 404
+    assert "has had no rollout yet" in page(server, "/use-cases/evil/rollout", cookie).body.decode()

@@ -20,6 +20,7 @@ from pilotage.console.door import body_of, own_site, visitor
 from pilotage.console.inferences import InferencePages
 from pilotage.console.ledger import LedgerPages
 from pilotage.console.reports import ReportPages
+from pilotage.console.rollout import RolloutPages
 from pilotage.console.rows import why
 from pilotage.console.sign_in import DoorPages
 from pilotage.console.use_case import UseCasePages
@@ -83,6 +84,7 @@ class Pages:
             *DoorPages(self, self._visitors).routes(),
             *BoardPages(self).routes(),
             *UseCasePages(self).routes(),
+            *RolloutPages(self).routes(),
             *ActingPages(self).routes(),
             *LedgerPages(self).routes(),
             *InferencePages(self).routes(),
