@@ -10,6 +10,7 @@ from pilotage.guardrails.filters import Filters
 from pilotage.guardrails.look import Blocked
 from pilotage.guardrails.passage import Passage
 from pilotage.serving.filtering import chat, responses
+from pilotage.serving.filtering.chat_sieve import ChatSieve
 from pilotage.serving.filtering.stream import FilteredAnswer
 from pilotage.serving.filtering.texts import plain, rewritten, texts
 
@@ -122,7 +123,7 @@ class Filtering:
         if not request.stream or not (self._filters.looks_out or self._passage.looks_out):
             return answer
         if request.chats:
-            return FilteredAnswer(answer, chat.ChatSieve(self._passage))
+            return FilteredAnswer(answer, ChatSieve(self._passage))
         if request.surface == "responses":
             return FilteredAnswer(answer, responses.ResponsesSieve(self._passage))
         return answer
