@@ -26,12 +26,13 @@ from pilotage.guardrails.passage import Passage
 from pilotage.guardrails.personal_data import WITHHELD, PersonalData, redact
 from pilotage.guardrails.window import Window
 from pilotage.serving import chat, embeddings, images, messages, responses, speech
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.filtering import answered
 from pilotage.serving.filtering import chat as chat_filter
 from pilotage.serving.filtering import responses as responses_filter
 from pilotage.serving.filtering.chat_sieve import ChatSieve
 from pilotage.serving.filtering.texts import rewritten, texts
-from pilotage.serving.outcome import Exposure, Outcome
+from pilotage.serving.outcome import Outcome
 from pilotage.serving.routing import Assignment
 from pilotage.spec.answer_schema import Unusable
 from pilotage.spec.filter_rule import FilterRule

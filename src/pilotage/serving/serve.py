@@ -15,10 +15,12 @@ from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.filtering.conforming import Conforming
 from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.filtering.held import gathered
-from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
+from pilotage.serving.outcome import CLIENT_GONE, Outcome
+from pilotage.serving.recording import Recorder, Signals
 from pilotage.serving.retry import pause
 from pilotage.serving.trace import parse
 from pilotage.upstream.complaints import Complaints
