@@ -110,6 +110,7 @@ def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until
         "questions": [answers.of(question) for question in (*QUESTIONS, OTHER)],
         "way": way,
         "path": _path(spec, way, now),
+        "slices": answers.slices(),
         "worst": answers.worst(),
         "costs": variant_costs(stands, evidence, rules, now - lasts(spec, rules)),
         "worth": [worth.says for worth in worths(spec)],
