@@ -9,11 +9,8 @@ import msgspec
 from pilotage.decision.measured import lasts, measured_criteria, measured_line, newest
 from pilotage.decision.verdict import Verdict
 from pilotage.decision.wording import currency_of, evidence_text, is_rate
-<<<<<<< HEAD
 from pilotage.governance.findings import tables_of
-=======
 from pilotage.governance.slices import slices_of
->>>>>>> 692bc8ab8f8197c2017bcb7cd14781b9a5ab467a
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
