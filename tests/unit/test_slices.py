@@ -1,17 +1,13 @@
-"""Slices of an evaluation: intervals that hold at once, and tables that no strange detail can break."""
+"""Slices of an evaluation have intervals that hold at once."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 
 from pilotage.evaluation.client import Reply
 from pilotage.evaluation.comparison import Pair, by_label
 from pilotage.evaluation.measures import Judged, quality
-from pilotage.governance.slices import slices_of
-from pilotage.records import Evidence, Score
+from pilotage.records import Score
 from pilotage.spec.case import Case
 
 
@@ -51,33 +47,3 @@ def test_intervals_of_all_slices_hold_at_once() -> None:
         held += all(found[str(at)]["low"] <= one <= found[str(at)]["high"] for at, one in enumerate(truth))
     # Of the promised 95 %: what so many draws tell from it is three standard errors.
     assert held / times > 0.95 - 3 * 0.011
-
-
-def evidence(measure: str, detail: dict[str, Any]) -> Evidence:
-    return Evidence(
-        id="e", use_case="desk", charter="c", release="r", measure=measure, value=0.5, low=0.4, high=0.6, n=9,
-        method="m", data="d", at=1, actor="a", detail=detail,
-    )  # fmt: skip
-
-
-def test_the_weakest_stands_first() -> None:
-    cases = [judged("a", 1.0)] * 30 + [judged("b", 0.0)] * 5 + [judged("c", None)] * 5
-    tables = slices_of({"quality": evidence("quality", quality(cases).detail), "latency": None})
-    assert [(one["measure"], one["by"]) for one in tables] == [("quality", "scenario")]
-    assert [row["name"] for row in tables[0]["rows"]] == ["b", "a", "c"]
-
-
-@pytest.mark.parametrize(
-    "detail",
-    [
-        {},
-        {"slices": 3},
-        {"slices": {"scenario": {"a": 1, "b": 2}}},
-        {"slices": {"scenario": {"a": {"right": 1, "wrong": 0}, "b": {"right": 1, "wrong": 1, "unscored": 0}}}},
-        {"slices": {"scenario": {"a": {"right": 1, "wrong": 0, "low": 0, "high": 1, "value": 1}}}},
-        {"scenarios": {"a": {"n": "x"}, "b": None}},
-    ],
-)
-def test_what_somebody_else_recorded_is_no_table(detail: dict[str, Any]) -> None:
-    facts = {name: evidence(name, detail) for name in ("quality", "quality_difference")}
-    assert slices_of(facts) == []

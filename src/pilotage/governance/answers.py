@@ -10,7 +10,6 @@ from pilotage.decision.measured import lasts, measured_criteria, measured_line, 
 from pilotage.decision.verdict import Verdict
 from pilotage.decision.wording import currency_of, evidence_text, is_rate
 from pilotage.governance.findings import tables_of
-from pilotage.governance.slices import slices_of
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
@@ -100,10 +99,6 @@ class Answers:
             if fact is not None
         ]
         return [answer for row in _in_turns(lists) for answer in row][:WORST]
-
-    def slices(self) -> list[dict[str, Any]]:
-        """Return where it is right and where not, as tables."""
-        return slices_of({name: fact for name, (fact, _) in self._newest.items()})
 
     def _worst(self, name: str) -> str:
         """Return the worst verdict over the stages that ask for a bound; empty where none does."""

@@ -118,7 +118,6 @@ def gathered(
         "questions": [answers.of(question) for question in (*QUESTIONS, OTHER)],
         "way": way,
         "path": _path(spec, way, now),
-        "slices": answers.slices(),
         "worst": answers.worst(),
         "side_by_side": compared(tx, spec.name, release, only="wrong"),
         "costs": variant_costs(stands, evidence, rules, now - lasts(spec, rules)),
