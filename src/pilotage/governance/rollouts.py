@@ -53,7 +53,7 @@ def rollout(context: Context, _: Actor, arguments: RolloutOf) -> dict[str, Any]:
             )
         if wanted not in {one["id"] for one in known}:
             raise NotFound(f"{arguments.use_case} has no rollout {wanted}", hint="`rollouts` lists those it has had")
-        trail = kept_trail(tx, wanted)
+        trail = kept_trail(tx, arguments.use_case, wanted)
         now = moment(context, tx)
         here = newest if newest is not None and newest.id == wanted else None
         shown = progress(tx, here) if here is not None and here.phase in UNDER_WAY else None

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pilotage.store.base import Transaction
 
 MOST = 240
-_PREFIX = "trail-"
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
@@ -84,9 +83,9 @@ def _thinned(points: tuple[Point, ...]) -> Iterable[Point]:
     return (point for index, point in enumerate(points) if not index % 2 or point.share != points[index - 1].share)
 
 
-def kept_trail(tx: Transaction, rollout: str) -> Trail | None:
+def kept_trail(tx: Transaction, use_case: str, rollout: str) -> Trail | None:
     """Return what was kept of a rollout; None where nothing was, or another version kept it."""
-    kept = tx.batches.kept(_PREFIX + rollout)
+    kept = tx.batches.kept(_name(use_case, rollout))
     try:
         return _trail.decode(kept[1]) if kept else None
     except msgspec.MsgspecError:
@@ -94,4 +93,8 @@ def kept_trail(tx: Transaction, rollout: str) -> Trail | None:
 
 
 def keep_trail(tx: Transaction, trail: Trail) -> None:
-    tx.batches.keep(_PREFIX + trail.rollout, len(trail.points), _encode(trail), b"{}")
+    tx.batches.keep(_name(trail.use_case, trail.rollout), len(trail.points), _encode(trail), b"{}")
+
+
+def _name(use_case: str, rollout: str) -> str:
+    return f"watch-{use_case}-trail-{rollout}"

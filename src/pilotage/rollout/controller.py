@@ -198,7 +198,7 @@ def _append(tx: Transaction, rollout: str, link: Link, at: int, body: bytes) -> 
 
 def _leave(tx: Transaction, rolling: Rolling, tally: Tally, at: int) -> None:
     """Leave what is known now on the rollout's trail."""
-    known = kept_trail(tx, rolling.rollout.id) or begun(rolling.spec.name, rolling.rollout)
+    known = kept_trail(tx, rolling.spec.name, rolling.rollout.id) or begun(rolling.spec.name, rolling.rollout)
     point = point_of(at, rolling.rollout, readings(tally.statistics, rolling.spec, rolling.rollout))
     trail = longer(known, point)
     if trail is not known:
