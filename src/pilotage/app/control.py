@@ -123,7 +123,9 @@ async def serve(
             observer = Observer()
             watches = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
             sources = (Running(), watches)
-            ingest = Ingest(store, spool, sealer=seal, events=events, observer=observer, sources=sources, clock=clock, pulse=pulse)
+            ingest = Ingest(
+                store, spool, sealer=seal, events=events, observer=observer, sources=sources, clock=clock, pulse=pulse
+            )
             beats = Heartbeats(workspace.run)
             controller = Controller(
                 context, observer, beats, mandate, lag=lambda: ingest.lag, lost=lambda: watch.lately

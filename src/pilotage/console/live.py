@@ -109,7 +109,9 @@ def pictures(one: Mapping[str, Any]) -> list[str]:
     times = [(at - count + 1) * span for at in range(count)]
     flow = [_line(release["release"], times, release["a_second"]) for release in one["releases"]]
     failed = [
-        _line(f"{release['release']} failed", times, release["failed"]) for release in one["releases"] if release["errors"]
+        _line(f"{release['release']} failed", times, release["failed"])
+        for release in one["releases"]
+        if release["errors"]
     ]
     slow = [
         _line(release["release"], times, release["slow"])

@@ -19,8 +19,8 @@ from pilotage.console.cases import CasePages
 from pilotage.console.door import body_of, own_site, visitor
 from pilotage.console.inferences import InferencePages
 from pilotage.console.ledger import LedgerPages
-from pilotage.console.reports import ReportPages
 from pilotage.console.live import Going, LivePages
+from pilotage.console.reports import ReportPages
 from pilotage.console.rollout import RolloutPages
 from pilotage.console.rows import why
 from pilotage.console.sign_in import DoorPages
@@ -70,7 +70,13 @@ class Pages:
     """HTML over the same commands as everything else. It works without scripts; one keeps it live."""
 
     def __init__(
-        self, context: Context, visitors: Visitors, *, health: Callable[[], Health], pulse: Going, ending: Callable[[], bool]
+        self,
+        context: Context,
+        visitors: Visitors,
+        *,
+        health: Callable[[], Health],
+        pulse: Going,
+        ending: Callable[[], bool],
     ) -> None:
         self._context, self._visitors, self._health = context, visitors, health
         self._pulse, self._ending = pulse, ending
@@ -141,4 +147,3 @@ class Pages:
         return self._templates.get_template(template).render(
             health=self._health(), looking=_looking.get(), now=self._context.clock.now(), quote=quote, **facts
         )
-        return HTMLResponse(text, status)

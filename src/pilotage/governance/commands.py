@@ -71,6 +71,7 @@ ADMIN = (Role.ADMIN,)
 COMMANDS: dict[str, Command] = {
     "apply": Command(registration.apply, OPERATE, registration.Apply, Reach.OWN),
     "status": Command(overview.status, READ, overview.Status, Reach.OWN),
+    "names": Command(overview.names, READ, overview.Names, Reach.OWN),
     "board": Command(board.board, READ, board.Board, Reach.OWN),
     "charter": Command(charter.charter, READ, charter.Charter),
     "rollout": Command(rollouts.rollout, READ, rollouts.RolloutOf),
