@@ -153,7 +153,9 @@ async def _prepared(
     baseline = plan.baseline if plan.baseline != plan.candidate else ""
     capped = max_cost is not None
     answers, before = (
-        Answers(command, use_case, release, tariff_of(plan, release, capped=capped)) if release else None
+        Answers(command, use_case, release, tariff_of(plan, release, capped=capped, chats=bool(cases.chats)))
+        if release
+        else None
         for release in (plan.candidate, baseline)
     )
     assert answers is not None, "a plan names a candidate"
