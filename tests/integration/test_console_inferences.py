@@ -120,7 +120,7 @@ def test_an_admin_finds_an_answer_reads_it_and_makes_it_a_case(server: Serving, 
 
 
 def test_a_case_can_be_proposed_and_dropped_by_command(server: Serving) -> None:
-    oldest = asked(server, "parcels arrive")
+    oldest = asked(server, "When do parcels")
     run: dict[str, Any] = {"workspace": server.workspace}
     proposed = pilotage("cases", "propose", "help", oldest, "--required", "three days|3 days", **run)
     assert proposed.returncode == 0, proposed.stderr
