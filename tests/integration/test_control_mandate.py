@@ -90,7 +90,7 @@ def test_a_second_control_process_stands_by_and_takes_over_from_one_that_was_kil
         until(lambda: lease(workspace).until > before.until)
         page: dict[str, Any] = ask(other.address, "GET", "/api/v1/status", key="token-two").json["controller"]
         assert page["standing_by"] is True
-        cookie = ask(other.address, "GET", "/?token=link-two").headers["set-cookie"].partition(";")[0]
+        cookie = ask(other.address, "GET", "/enter?token=link-two").headers["set-cookie"].partition(";")[0]
         assert b"Another control process decides" in ask(other.address, "GET", "/", headers={"cookie": cookie}).body
         one.send(signal.SIGKILL)
         until(lambda: other.says == "ok", seconds=60)

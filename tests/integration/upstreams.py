@@ -179,6 +179,19 @@ async def behave(
             else:
                 await say(connection, body["messages"][-1]["content"], streamed=streamed)
             return True
+        case "twice":
+            # What is asked is two answers, with a bar between: the one is given first, the other when asked again.
+            responds = facts["path"].endswith("/responses")
+            given = body["input"] if responds else body["messages"]
+            turns = [{"role": "user", "content": given}] if isinstance(given, str) else given
+            answers = next(turn["content"] for turn in turns if turn.get("role") == "user").split(" | ")
+            again = any(turn.get("role") == "assistant" for turn in turns)
+            text = answers[-1] if again else answers[0]
+            if text == "BREAK":
+                await connection.reply("500 Broken", b"{}")
+            else:
+                await (respond if responds else say)(connection, text, streamed=streamed)
+            return True
         case "pieces":
             # Single bytes, CRLF, a comment first, data over two lines.
             await connection.start()

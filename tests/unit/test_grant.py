@@ -181,6 +181,49 @@ def test_each_attempt_is_held_anew_and_a_search_costs_nothing() -> None:
     assert (day.spent, day.held) == (1_400, 0)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "spent"),
+    [
+        ((40, 10), (50, 20), 150),
+        # Nobody counted the first, so it costs what was held for it; or the second, then that.
+        (None, (50, 20), 590),
+        ((40, 10), None, 860),
+    ],
+)
+def test_an_answer_that_is_asked_for_again_is_paid_too(
+    first: tuple[int, int] | None, second: tuple[int, int] | None, spent: int
+) -> None:
+    day = purse(10_000)
+    made = grant(day)
+    made.hold(300)
+    made.sending(CHEAP, 300)
+    made.repeating(Bill(CHEAP.price, first))
+    made.sending(CHEAP, 600)
+    assert made.settle(Bill(CHEAP.price, second)) == day.spent == spent
+    assert day.held == 0
+
+
+def test_an_answer_that_is_asked_for_again_in_vain_is_paid_once() -> None:
+    day, minute = purse(1_000), Minute()
+    made = Grant(of(CHEAP), Worst(100), (day,), (minute,))
+    made.hold(300)
+    made.sending(CHEAP, 300)
+    made.repeating(Bill(CHEAP.price, (40, 10)))
+    with pytest.raises(UpstreamError, match="does not suffice"):
+        made.sending(CHEAP, 5_000)
+    made.missed("budget")
+    made.repeated_in_vain(Bill(CHEAP.price, (40, 10)))
+    assert made.settle(Bill(CHEAP.price, (40, 10))) == day.spent == 60
+    assert (day.held, minute.said) == (0, 50)
+
+
+class Minute:
+    said = 0
+
+    def correct(self, amount: int) -> None:
+        self.said = amount
+
+
 def test_an_answer_that_nobody_counted_costs_what_was_held() -> None:
     day = purse(1_000)
     made = grant(day)

@@ -11,7 +11,7 @@ from pilotage.errors import FaultyFile
 from pilotage.spec.filter_rule import FilterRule
 from pilotage.spec.folder import Folder
 from pilotage.spec.load import load
-from pilotage.spec.snapshot import releases
+from pilotage.spec.snapshot import files, releases
 from pilotage.spec.use_case import UseCase
 
 HEAD = 'name = "support"\nowner = "Jane"\n[variants.a]\nupstream = "openai"\nmodel = "m"\nfilters = ["one"]\n'
@@ -30,10 +30,11 @@ def faults(text: str) -> list[str]:
 
 
 def test_the_documents_example_is_what_it_says() -> None:
-    example, others, metric = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    example, others, shape, metric = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     bare = HEAD.replace('filters = ["one"]\n', "")
     assert load(Folder({"usecase.toml": (bare + metric).encode()})).guardrails["found"].source == "filtered"
     assert [rule.kind for rule in rules(others)] == ["links", "tools", "phrases", "injection"]
+    assert rules(shape, **{"answer.json": "{}"})[0].kind == "schema"
     assert rules(example)[0] == FilterRule(name="pii", kind="personal_data", side="both", action="redact")
 
 
@@ -68,12 +69,32 @@ def test_filters_are_part_of_the_release_and_none_leaves_it_as_it_was() -> None:
         ('kind = "injection"\naction = "redact"', 9, "is nothing that kind 'injection' can do"),
         ('kind = "topics"\ntopics = ["..."]', 9, "without a letter or digit"),
         ('kind = "length"\nmost = 9\nhosts = ["a"]', 10, "hosts has no meaning for kind 'length'"),
+        ('kind = "schema"\nfile = "none.json"', 9, "the file 'none.json' is not there"),
+        ('kind = "schema"\nfile = "*.json"', 9, "names one file; wildcards have no meaning here"),
+        ('kind = "schema"\nside = "in"', 9, "is nothing that kind 'schema' can do; write 'out'"),
+        ('kind = "links"\nrepair = false', 9, "repair has no meaning for kind 'links'"),
         ('kind = "personal_data"\nphrase = ["x"]', 9, "unknown key 'filters.one.phrase'"),
     ],
 )
 def test_faults_name_their_line_and_what_would_be_right(table: str, line: int, says: str) -> None:
     found = faults(HEAD + "[filters.one]\n" + table + "\n")
     assert any(fault.startswith(f"usecase.toml:{line}: ") and says in fault for fault in found), found
+
+
+def test_a_schemas_file_is_part_of_the_release_and_its_faults_are_told() -> None:
+    text = HEAD + '[filters.one]\nkind = "schema"\nfile = "answer.json"\n'
+    (rule,) = rules(text, **{"answer.json": '{"type": "object"}'})
+    assert (rule.schema, rule.side, rule.action, rule.repair) == ('{"type": "object"}', "out", "block", True)
+    folder = Folder({"usecase.toml": text.encode(), "answer.json": b"{}"})
+    assert sorted(files(load(folder), folder)) == ["answer.json", "usecase.toml"]
+    for wrong, says in (
+        ("{", "answer.json:1: is not JSON"),
+        ('{"type": "nope"}', "answer.json:1: is no JSON schema"),
+        ('{"$ref": "b.json"}', "answer.json:1: refers to 'b.json'; refer to its own parts"),
+    ):
+        with pytest.raises(FaultyFile) as raised:
+            rules(text, **{"answer.json": wrong})
+        assert raised.value.faults[0].startswith(says)
 
 
 def test_names_that_lead_nowhere_are_faults() -> None:

@@ -49,6 +49,7 @@ class Checks:
         self._process: asyncio.subprocess.Process | None = None
         self._work: asyncio.Task[None] | None = None
         self._next = 0.0
+        self._ending = False
 
     def due(self) -> Due | None:
         """Return what is to be measured next."""
@@ -74,6 +75,7 @@ class Checks:
 
     async def end(self) -> None:
         """End what runs."""
+        self._ending = True
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
         if self._work is not None:
@@ -101,6 +103,8 @@ class Checks:
             return
         if not process.returncode:
             self._tried.pop(one, None)
+        elif self._ending:
+            log.info("%s: rechecking was ended with this process", one.use_case)
         else:
             last = said.decode(errors="replace").strip().splitlines()[-2:]
             log.error("%s: rechecking came to nothing: %s", one.use_case, " ".join(last))

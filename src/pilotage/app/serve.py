@@ -117,7 +117,7 @@ def serve(
                     pid=where.pid,
                     gateway=handover.gateway,
                     control=where.control,
-                    console=f"{where.control}/?token={link}",
+                    console=f"{where.control}/enter?token={link}",
                 )
             )
 

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pilotage.console.visitors import COOKIE, TooMany
+from pilotage.console.visitors import TooMany
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -50,7 +50,7 @@ async def bearer(request: Request, visitors: Visitors) -> Actor:
 
 def visitor(request: Request, visitors: Visitors) -> Actor | None:
     """Return who is signed in, if anybody."""
-    return visitors.by_session(request.cookies.get(COOKIE, ""))
+    return visitors.by_session(request.cookies.get(visitors.cookie, ""))
 
 
 def own_site(request: Request) -> None:

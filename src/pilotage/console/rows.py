@@ -32,7 +32,11 @@ def why(entry: Mapping[str, Any]) -> str:
     detail = entry["detail"]
     if detail.get("reason"):
         return str(detail["reason"])
+    if "did" in detail or "says" in detail:
+        return str(detail.get("did") or f"{detail.get('what', '')} {detail['says']}").strip()
     about = []
+    if "month" in detail:
+        about.append(f"{detail['month']} came to {detail.get('spent', 0):,.2f}")
     if "from" in detail and "to" in detail:
         about.append(f"{detail['from']} to {detail['to']}")
     if "measure" in detail:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pilotage.access import Actor, Key
     from pilotage.governance.commands import Context
 
-COOKIE = "pilotage"
-
 
 class TooMany(Exception):
     """Too many bad keys; `seconds` says how long to wait."""
@@ -46,6 +44,8 @@ class Visitors:
         """`token` makes its bearer the local actor; `link` does so once."""
         self._context, self._local, self._token, self._link = context, local, token, link
         self._secret = context.store.secret("session")
+        # Browsers send cookies to every port of a host: servers of two workspaces must not take each other's for their own.
+        self.cookie = f"pilotage-{access.keyed(self._secret, 'cookie')[:12]}"
         self._tokens, self._failures = Tokens(context), access.Failures()
         self.provider = Provider(context, self._tokens)
         self._ended: dict[str, int] = {}
@@ -114,6 +114,10 @@ class Visitors:
         _, until, mac = value.split(".")
         now = _REAL.now()
         self._ended = {**{known: end for known, end in self._ended.items() if end > now}, mac: int(until)}
+
+    def form_token(self, session: str) -> str:
+        """Return what a form of this session must carry: nobody else's page can know it."""
+        return access.keyed(self._secret, "form", session)
 
     def by_link(self, link: str) -> Actor | None:
         """Return the local actor for the link that was printed at the start. It works once."""

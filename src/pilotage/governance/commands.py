@@ -14,7 +14,9 @@ from pilotage.governance import (
     alarms,
     analysis,
     approvals,
+    board,
     card,
+    charter,
     data,
     evidence,
     failures,
@@ -67,6 +69,8 @@ ADMIN = (Role.ADMIN,)
 COMMANDS: dict[str, Command] = {
     "apply": Command(registration.apply, OPERATE, registration.Apply, Reach.OWN),
     "status": Command(overview.status, READ, overview.Status, Reach.OWN),
+    "board": Command(board.board, READ, board.Board, Reach.OWN),
+    "charter": Command(charter.charter, READ, charter.Charter),
     "portfolio": Command(portfolio.portfolio, READ, portfolio.Portfolio, Reach.OWN),
     "analysis": Command(analysis.analysis, READ, analysis.Analysis),
     "promote": Command(promotion.promote, OPERATE, promotion.Promote),

@@ -24,12 +24,13 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Entries with seq > `after`; of one use case if named; the `newest` N only if above 0. Oldest first.
+    """Entries with seq > `after`, and < `before` if above 0; of one use case if named; the `newest` N only if above 0. Oldest first.
 
     With `spoken` people's words stand where an entry refers to them; without, entries are as their digests have them.
     """
 
     after: Count = 0
+    before: Count = 0
     use_case: Text = ""
     newest: Count = 0
     spoken: bool = False
@@ -59,7 +60,9 @@ class LedgerCheckpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 def ledger(context: Context, actor: Actor, arguments: Ledger) -> dict[str, Any]:
     require(actor, (Role.OPERATE, Role.APPROVE), arguments.use_case)
     with context.store.read() as tx:
-        entries = tx.ledger.read(after=arguments.after, use_case=arguments.use_case, newest=arguments.newest)
+        entries = tx.ledger.read(
+            after=arguments.after, before=arguments.before, use_case=arguments.use_case, newest=arguments.newest
+        )
         found = [msgspec.structs.asdict(entry) for entry in entries]
         return {"entries": words.spoken(tx, found, actor) if arguments.spoken else found}
 

@@ -10,7 +10,7 @@ from pilotage.access import Role
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import budgets, standing
 from pilotage.governance.context import Text, moment, require
-from pilotage.governance.progress import progress
+from pilotage.governance.progress import progress, readings_of
 from pilotage.governance.promotion import gate_of
 from pilotage.governance.retirement import retirements_shown
 from pilotage.governance.staleness import card_stands
@@ -86,7 +86,7 @@ def _rollout(tx: Transaction, stands: Standing) -> dict[str, Any] | None:
         return None
     last, kept = rollout.last, progress(tx, rollout) if rollout.phase in UNDER_WAY else None
     lead = next(iter(rollout.remaining), rollout.candidate)
-    readings = kept.readings.get(lead, {}) if kept else rollout.readings
+    readings = readings_of(tx, rollout)
     return {
         "id": rollout.id,
         "candidate": rollout.candidate,

@@ -10,6 +10,7 @@ from pilotage.decision.exposure import exposed_at
 from pilotage.decision.forecast import Expected, expected
 from pilotage.decision.parity import Parity
 from pilotage.decision.statistics import by_group, readings
+from pilotage.decision.transition import UNDER_WAY
 from pilotage.decision.verdict import judged
 from pilotage.status import Reading
 
@@ -110,3 +111,9 @@ def _expected(
 ) -> dict[str, Expected]:
     found = {name: expected(statistics, spec, rollout, name, now, release=candidate) for name in judged(spec)}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def readings_of(tx: Transaction, rollout: RolloutStatus) -> Mapping[str, Reading]:
+    """Return what is shown of the first candidate that is still in a rollout, by metric: as kept while it runs, else as it ended."""
+    kept = progress(tx, rollout) if rollout.phase in UNDER_WAY else None
+    return kept.readings.get(next(iter(rollout.remaining), rollout.candidate), {}) if kept else rollout.readings

@@ -10,11 +10,12 @@ import msgspec
 from pilotage.decision.charter import charter_criteria
 from pilotage.decision.gate import gate, next_stage
 from pilotage.decision.measured import lasts
-from pilotage.decision.wording import amount_text, currency_of, variant_of
+from pilotage.decision.wording import currency_of, variant_of
 from pilotage.errors import NotFound, Refused
 from pilotage.governance import standing
 from pilotage.governance.agreed import agreed
 from pilotage.governance.answers import OTHER, QUESTIONS, Answers
+from pilotage.governance.charter import metric_facts
 from pilotage.governance.context import Text
 from pilotage.governance.costs import variant_costs
 from pilotage.governance.ledger import canonical
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.governance.standing import Standing
-    from pilotage.spec.metric import Metric
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
     from pilotage.store.base import Transaction
@@ -105,8 +105,8 @@ def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until
         "does_not": list(spec.scope.does_not),
         "charter": status.charter,
         "charter_lines": [line.as_json() for line in charter_criteria(spec, rules.require)],
-        "goals": [_goal(name, metric, spec) for name, metric in spec.goals.items()],
-        "guardrails": [_goal(name, metric, spec) for name, metric in spec.guardrails.items()],
+        "goals": [metric_facts(name, metric, spec) for name, metric in spec.goals.items()],
+        "guardrails": [metric_facts(name, metric, spec) for name, metric in spec.guardrails.items()],
         "questions": [answers.of(question) for question in (*QUESTIONS, OTHER)],
         "way": way,
         "path": _path(spec, way, now),
@@ -147,17 +147,6 @@ def _specification(question: dict[str, Any]) -> dict[str, Any] | None:
         if line["rate"]
     ]
     return intervals(f"{question['asks']} Rates with their intervals", rows, "rate") if rows else None
-
-
-def _goal(name: str, metric: Metric, spec: UseCase) -> dict[str, Any]:
-    currency = currency_of(spec)
-    values = {key: getattr(metric, key) for key in ("today", "target", "minimum_effect", "margin", "worth")}
-    said = {
-        key: "" if value is None else amount_text(value, metric, currency)
-        for key, value in values.items()
-        if key != "worth"
-    }
-    return {"name": name, "kind": metric.kind, "direction": metric.direction, **values, "text": said}
 
 
 def _path(spec: UseCase, way: Sequence[dict[str, Any]], now: int) -> list[dict[str, Any]]:

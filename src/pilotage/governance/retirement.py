@@ -81,7 +81,7 @@ def retirements_shown(tx: Transaction, stands: Standing, now: int) -> list[dict[
         {
             **one._asdict(),
             "day": one.day,
-            "days": (one.at - now) // DAY,
+            "days": -((now - one.at) // DAY),
             "soon": one.at - now <= stands.spec.watch.notice,
         }
         for one in retirements(tx, stands)

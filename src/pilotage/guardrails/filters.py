@@ -42,6 +42,7 @@ class Filters:
         self.out = [one for one in texts if "out" in one.rule.sides]
         self.tools_in = [rule for rule in rules if rule.kind == "tools" and "in" in rule.sides]
         self.tools_out = [rule for rule in rules if rule.kind == "tools" and "out" in rule.sides]
+        self.schemas = [rule for rule in rules if rule.kind == "schema"]
         self.topics = [rule for rule in rules if rule.kind == "topics"]
         self.looks_in = bool(self.into or self.tools_in or self.topics)
         self.looks_out = bool(self.out or self.tools_out)

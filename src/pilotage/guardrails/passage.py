@@ -87,23 +87,30 @@ class Passage:
         """Look at what is asked last."""
         for rule in self._filters.topics:
             if strays(question, rule.topics):
-                self._met(rule, "in", "off_topic")
+                self.met(rule, "in", "off_topic")
 
     def offers(self, tool: str) -> None:
         """Look at a tool that the caller offers."""
         for rule in self._filters.tools_in:
             if found := fault(rule, tool):
-                self._met(rule, "in", found)
+                self.met(rule, "in", found)
 
     def calls(self, tool: str, arguments: str) -> None:
         """Look at a call that the model makes; `arguments` are JSON."""
         for rule in self._filters.tools_out:
             if found := fault(rule, tool, arguments):
-                self._met(rule, "out", found)
+                self.met(rule, "out", found)
 
-    def _met(self, rule: FilterRule, side: str, kind: str) -> None:
+    def met(self, rule: FilterRule, side: str, kind: str) -> None:
+        """Count what a filter found, and do what its file says; what is to be redacted is only counted."""
         self.hits.add(rule, side, kind)
         if rule.action == "block":
+            raise Blocked(rule.name, kind)
+
+    def erred(self, rule: FilterRule, side: str, kind: str) -> None:
+        """Do what the file says where a filter cannot tell: `late` or `error`."""
+        self.hits.add(rule, side, kind, action=rule.on_error)
+        if rule.on_error == "block":
             raise Blocked(rule.name, kind)
 
     @staticmethod

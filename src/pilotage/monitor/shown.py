@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream: the level that it is held against (None: still learned, from `learned` units so far) and where it stands.
+    """One stream: what the release has shown (`shown`), the level that it is held against (None: still learned, from `learned` units so far) and where it stands.
 
     `near` is how far its detector has come to the line at which people are told, from 0 to 1.
     """
@@ -23,6 +23,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     learned: int
     level: float | None
+    shown: float | None
     value: float | None
     since: int
     n: int
@@ -53,6 +54,7 @@ def streams_of(setting: Setting, watching: Watching) -> list[Shown]:
                 metric=asked.metric,
                 learned=stream.learned.n,
                 level=reference(asked, stream.learned) if known else stream.held.mean if stream.held.n else None,
+                shown=stream.learned.mean if stream.learned.n else None,
                 value=stream.now.mean if stream.now.n else None,
                 since=stream.since,
                 n=stream.now.n,

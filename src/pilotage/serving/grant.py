@@ -60,13 +60,13 @@ class Grant:
     What nobody counted costs what was held for it: the provider may have done the work.
     """
 
-    __slots__ = ("_answer", "_asked", "_cost", "_counted", "_lost", "_purses", "_size", "_tariff", "held")
+    __slots__ = ("_answer", "_asked", "_before", "_cost", "_counted", "_lost", "_purses", "_size", "_tariff", "held")
 
     def __init__(
         self, tariff: Tariff, answer: Worst, purses: Sequence[Holder] = (), counted: Sequence[Counted] = ()
     ) -> None:
         self._tariff, self._answer, self._purses, self._counted = tariff, answer, purses, counted
-        self.held = self._asked = self._lost = 0
+        self.held = self._asked = self._lost = self._before = 0
         self._size = -1
         self._cost = 0
 
@@ -104,13 +104,24 @@ class Grant:
             self._lost += self._asked
         self._asked = 0
 
+    def repeating(self, bill: Bill) -> None:
+        """Note that this was answered, and is asked for once more: both are paid."""
+        self._lost += bill.cost if bill.known else self._asked
+        self._before += sum(bill.usage or ())
+        self._asked = 0
+
+    def repeated_in_vain(self, bill: Bill) -> None:
+        """Note that no other answer came, so that the earlier one is what will be settled."""
+        self._lost -= bill.cost if bill.known else 0
+        self._before -= sum(bill.usage or ())
+
     def settle(self, bill: Bill | None) -> int:
         """Spend what it came to, and return it: what was answered, None where nothing was, and what was lost before."""
         cost = self._asked if bill is None or not bill.known else bill.cost
         if bill is not None and bill.usage is not None:
             tokens_in, tokens_out = bill.usage
             for one in self._counted:
-                one.correct(tokens_in + tokens_out)
+                one.correct(tokens_in + tokens_out + self._before)
         cost += self._lost
         for purse in self._purses:
             purse.settle(self.held, cost)

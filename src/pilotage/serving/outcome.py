@@ -26,6 +26,8 @@ CLIENT_GONE = 499
 _GRACE = 30 * SECOND
 _LONGEST_NAME = 200
 _MOST_TOKENS = 1 << 40
+_REPAIR = 2
+"""An answer that is asked for once more may come to so many times the first one's worst: the first goes along."""
 
 
 class Recorder(Protocol):
@@ -73,7 +75,7 @@ class Outcome:
     """Gathers one request's facts; `finish` records them, the first time it is called."""
 
     __slots__ = (
-        "_asked", "_attempts", "_clock", "_done", "_exposure", "_filtering", "_first_byte", "_keeps_text", "_model",
+        "_asked", "_attempts", "_clock", "_done", "_earlier", "_exposure", "_filtering", "_first_byte", "_keeps_text", "_model",
         "_pictures", "_recorder", "_release", "_reply", "_request", "_served", "_signals", "_usage", "_waited",
         "error", "finish_reason", "hops", "overhead",
     )  # fmt: skip
@@ -100,6 +102,7 @@ class Outcome:
         self._attempts = 0
         self._first_byte = 0
         self._usage: tuple[int, int] | None = None
+        self._earlier: list[Bill] = []
         self._pictures = 0
         self._model = ""
         self._done = False
@@ -112,7 +115,7 @@ class Outcome:
         patience, times = _GRACE, 0
         for release in chain:
             patience += _patience(release)
-            times += 1 + release.upstream.retries
+            times += (1 + release.upstream.retries) * (1 + _REPAIR * _repairs(release))
         # Timeouts are real time, but the deadline is compared with the clock of the records.
         rate = self._clock.rate if isinstance(self._clock, ScaledClock) else 1
         exposure, assignment = self._exposure, self._exposure.assignment
@@ -208,6 +211,19 @@ class Outcome:
             self._waited += time.monotonic_ns() - self._asked
             self._asked = 0
 
+    def repeating(self, reference: str, release: Release, usage: tuple[int | None, int | None] | None) -> None:
+        """Note that an answer came that is not to go out, with what was counted of it, and that another is asked for."""
+        counted = None if usage is None else (_tokens(usage[0]), _tokens(usage[1]))
+        self._earlier.append(Bill(self._exposure.route.price(reference, release), counted))
+        if self._exposure.grant is not None:
+            self._exposure.grant.repeating(self._earlier[-1])
+
+    def repeated_in_vain(self) -> None:
+        """Note that none came: the earlier one is read, and counted, now."""
+        bill = self._earlier.pop()
+        if self._exposure.grant is not None:
+            self._exposure.grant.repeated_in_vain(bill)
+
     def failed(self, reference: str, kind: str) -> None:
         """Note a fault; only the assigned release's own counts as the request's error."""
         if reference == self._exposure.assignment.reference and not self.error:
@@ -271,6 +287,9 @@ class Outcome:
             self.error = "abandoned"
         exposure, served = self._exposure, self._served
         tokens_in, tokens_out = self._usage or (0, 0)
+        for earlier in self._earlier:
+            tokens_in += (earlier.usage or (0, 0))[0]
+            tokens_out += (earlier.usage or (0, 0))[1]
         bill = None
         if self._release is not None:
             price = exposure.route.price(served, self._release)
@@ -292,7 +311,7 @@ class Outcome:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             counted=self._usage is not None,
-            cost=bill.cost if bill is not None else 0,
+            cost=(bill.cost if bill is not None else 0) + sum(one.cost for one in self._earlier),
             spent=spent,
             finish_reason=self.finish_reason,
             model=self._model,
@@ -321,6 +340,11 @@ def _patience(release: Release) -> int:
     address = release.upstream
     waits = (address.retries + 1) * address.wait_timeout if address.max_concurrent else 0
     return (address.retries + 1) * address.total_timeout + address.retries * address.retry_wait + waits
+
+
+def _repairs(release: Release) -> bool:
+    """Return whether an answer may be asked for once more because of what it says."""
+    return any(rule.kind == "schema" and rule.repair for rule in release.filters)
 
 
 def _tokens(said: int | None) -> int:

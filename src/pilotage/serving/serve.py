@@ -15,7 +15,9 @@ from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
+from pilotage.serving.filtering.conforming import Conforming
 from pilotage.serving.filtering.filtering import Filtering
+from pilotage.serving.filtering.held import gathered
 from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
 from pilotage.serving.retry import pause
 from pilotage.serving.trace import parse
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from pilotage.serving.request import Request
     from pilotage.serving.trace import Hop, Trace
     from pilotage.spec.release import Release
-    from pilotage.upstream.base import Answer, Upstreams
+    from pilotage.upstream.base import Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +186,14 @@ class Server:
         if hop is not None and exposure.trace is not None:
             call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
-        answer = await self._upstreams.of(release).send(call)
+        send = self._upstreams.of(release).send
+        if filtering is not None and filtering.schemas:
+            conforming = Conforming(filtering, request, outcome, reference=reference, release=release, send=send)
+            answer = await conforming.settled(call, await send(call))
+            # It has gone through them all.
+            filtering = None
+        else:
+            answer = await send(call)
         if filtering is not None:
             answer = filtering.stream(request, answer)
         handed_on = False
@@ -196,7 +205,7 @@ class Server:
                 outcome.answering(reference, release)
                 handed_on = True
                 return relay
-            reply = await _whole(answer, request.answer_limit)
+            reply = await gathered(answer, request.answer_limit)
             outcome.heard()
             if filtering is not None:
                 reply = filtering.whole(request, reply)
@@ -234,14 +243,3 @@ def _chain(exposure: Exposure, request: Request) -> list[tuple[str, Release]]:
         for reference in assigned.release.fallbacks
         if reference in releases and reference != assigned.reference and answers(releases[reference], request)
     ]
-
-
-async def _whole(answer: Answer, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in answer.chunks():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            raise UpstreamError("protocol", f"the provider's answer is larger than {limit >> 20} MB")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

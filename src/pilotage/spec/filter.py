@@ -13,7 +13,7 @@ from pilotage.spec.filter_rule import FilterRule
 from pilotage.spec.metric import Incoherent, Lines, Strict
 from pilotage.spec.quantity import Duration
 
-Kind = Literal["personal_data", "leak", "links", "tools", "injection", "topics", "length", "phrases"]
+Kind = Literal["personal_data", "leak", "links", "tools", "injection", "topics", "length", "phrases", "schema"]
 Personal = Literal["secret", "email", "iban", "card", "national_number", "ip", "phone"]
 
 
@@ -36,6 +36,7 @@ _WAYS = {
     "topics": _Way(("in",), ("block", "flag"), ("topics",), ("topics",)),
     "length": _Way(("in", "out", "both"), ("block", "flag"), ("most",), ("most",)),
     "phrases": _Way(("out", "in", "both"), ("block", "redact", "flag"), ("phrases",), ("phrases",)),
+    "schema": _Way(("out",), ("block", "flag"), ("file", "repair")),
 }
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _SHARED = ("kind", "side", "action", "deadline", "on_error")
@@ -78,6 +79,11 @@ class Filter(Strict):
     """For 'length': the most signs of a request, or of a text of an answer."""
     phrases: Lines = ()
     """For 'phrases': what is not said, whole words in any case."""
+    file: str = ""
+    """For 'schema': a JSON schema's file, relative to this one; without it, what the request itself or the variant's
+    parameters ask for."""
+    repair: bool = True
+    """For 'schema': whether the provider is asked once more, told what is wrong, before an answer is blocked or flagged."""
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -134,7 +140,8 @@ class Filter(Strict):
         ]
         return faults
 
-    def rule(self, name: str) -> FilterRule:
+    def rule(self, name: str, schema: str = "") -> FilterRule:
+        """Return it as a release carries it; `schema` is what stands in its file."""
         way = _WAYS[self.kind]
         return FilterRule(
             name=name,
@@ -154,4 +161,6 @@ class Filter(Strict):
             most=self.most,
             tools=self.tools,
             arguments=tuple(sorted((path, values) for path, values in self.arguments.items())),
+            schema=schema,
+            repair=self.repair,
         )

@@ -29,6 +29,8 @@ class FilterRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     most: int = 0
     tools: tuple[str, ...] = ()
     arguments: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    schema: str = ""
+    repair: bool = True
 
     @property
     def sides(self) -> tuple[str, ...]:

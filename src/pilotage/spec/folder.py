@@ -27,6 +27,9 @@ NAMES_LIMIT = 1_000
 """Every pattern is held against every file."""
 _VISIT_LIMIT = 100_000
 
+ONE_FILE = ("prompt", "file")
+"""Keys that name one file, where the others name any number, by patterns."""
+
 KeyPath = tuple[str | int, ...]
 
 
@@ -106,6 +109,10 @@ def _named(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         if isinstance(prompt, str) and prompt:
             yield ("variants", name, "prompt"), prompt
         yield from _strings(("variants", name, "knowledge"), variant.get("knowledge"))
+    filters = tables.get("filters")
+    for name, one in filters.items() if isinstance(filters, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("file"), str) and one["file"]:
+            yield ("filters", name, "file"), one["file"]
     evaluation = tables.get("evaluation")
     if isinstance(evaluation, dict):
         for key in ("cases", "probes", "templates", "labels"):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pilotage.errors import FaultyFile
-from pilotage.spec import prompt
+from pilotage.spec import answer_schema, prompt
 from pilotage.spec.case import Case, read_cases, shortened
 from pilotage.spec.case import Line as CaseFault
 from pilotage.spec.coherence import incoherences
 from pilotage.spec.fault import Fault, shown
-from pilotage.spec.folder import FILE, Folder, crowded, named, parse
+from pilotage.spec.folder import FILE, ONE_FILE, Folder, crowded, named, parse
 from pilotage.spec.label import read_labels
 from pilotage.spec.pattern import is_pattern, normal, path_fault
 from pilotage.spec.position import Positions
@@ -101,7 +101,7 @@ def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> It
         if wrong:
             yield Fault(0, FILE, line, f"{dotted(path)}: the path {shown(name)} {wrong}")
             continue
-        one = path[-1] == "prompt"
+        one = path[-1] in ONE_FILE
         if one and is_pattern(name):
             yield Fault(0, FILE, line, f"{dotted(path)} names one file; wildcards have no meaning here")
             continue
@@ -114,7 +114,7 @@ def _file_faults(folder: Folder, tables: dict[str, Any], where: Positions) -> It
                 line,
                 f"{dotted(path)}: {shown(name)} matches nothing; {what}: check the path, relative to {FILE}",
             )
-        use = "prompt" if one else str(path[1 if path[0] == "evaluation" else 0])
+        use = str(path[-1]) if one else str(path[1 if path[0] == "evaluation" else 0])
         for file in found:
             if seen.get(file) == use:
                 continue
@@ -150,6 +150,14 @@ def _knowledge(_: str, text: str, __: object) -> list[tuple[int, str]]:
     return [] if text.strip() else [(1, "is empty; write an article into it, or remove it")]
 
 
+def _schema(_: str, text: str, __: object) -> list[tuple[int, str]]:
+    try:
+        answer_schema.usable(answer_schema.read(text))
+    except answer_schema.Unusable as fault:
+        return [(1, str(fault))]
+    return []
+
+
 def _filled(_: str, text: str, __: object) -> list[tuple[int, str]]:
     return [] if text.strip() else [(1, "is empty; write something into it, or remove it")]
 
@@ -173,6 +181,7 @@ def _twice(file: str, line: int, case: Case, cases: dict[str, tuple[str, int]]) 
 
 _CHECKS: dict[str, Callable[[str, str, dict[str, tuple[str, int]]], list[tuple[int, str]]]] = {
     "prompt": _prompt,
+    "file": _schema,
     "variants": _knowledge,
     "cases": _cases,
     # Their suites say what is wrong within, before anything is sent.

@@ -6,13 +6,14 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pilotage.spec.address import address, built_in
-from pilotage.spec.folder import FILE, Folder, named
+from pilotage.spec.folder import FILE, ONE_FILE, Folder, named
 from pilotage.spec.pattern import normal
 from pilotage.spec.release import CacheRules, Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pilotage.spec.filter_rule import FilterRule
     from pilotage.spec.release import UpstreamAddress
     from pilotage.spec.use_case import UseCase
 
@@ -56,7 +57,7 @@ def files(use_case: UseCase, folder: Folder) -> dict[str, bytes]:
     """Return `usecase.toml` and every file that it names."""
     found = {FILE: folder.files[FILE]}
     for path, name in named(use_case.model_dump(mode="json")):
-        for file in [normal(name)] if path[-1] == "prompt" else folder.match(name):
+        for file in [normal(name)] if path[-1] in ONE_FILE else folder.match(name):
             found[file] = folder.files[file]
     return found
 
@@ -76,10 +77,15 @@ def _release(
         parameters=variant.parameters,
         knowledge=tuple((file, hashlib.sha256(folder.files[file]).hexdigest()) for file in sorted(knowledge)),
         fallbacks=fallbacks,
-        filters=tuple(use_case.filters[one].rule(one) for one in variant.filters),
+        filters=tuple(_rule(use_case, one, folder) for one in variant.filters),
         input_price=None if price is None else round(price.input * _MILLION),
         output_price=None if price is None else round(price.output * _MILLION),
         image_price=0 if price is None else round(price.image * _MILLION),
         speech_price=0 if price is None else round(price.speech * _MILLION),
         cache=None if variant.cache is None else CacheRules(**variant.cache.model_dump()),
     )
+
+
+def _rule(use_case: UseCase, name: str, folder: Folder) -> FilterRule:
+    given = use_case.filters[name]
+    return given.rule(name, folder.files[normal(given.file)].decode("utf-8-sig") if given.file else "")

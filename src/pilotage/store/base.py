@@ -94,8 +94,10 @@ class Ledger(Protocol):
         """Return (last seq, its digest), or (0, 64 zeros) when empty."""
 
     def append(self, entry: LedgerEntry) -> None: ...
-    def read(self, *, after: int = 0, use_case: str = "", newest: int = 0) -> Iterator[LedgerEntry]:
-        """Yield entries with seq > after in order, of one use case if named; the newest N only if N is given."""
+    def read(self, *, after: int = 0, before: int = 0, use_case: str = "", newest: int = 0) -> Iterator[LedgerEntry]:
+        """Yield entries with seq > after, and < before where that is given, in order, of one use case if named; the newest N
+        of them only if N is given.
+        """
 
 
 class EvidenceStore(Protocol):

@@ -103,6 +103,17 @@ def _ended(index: int) -> dict[str, Any]:
     return {"index": index, "message": message, "logprobs": None, "finish_reason": FILTERED}
 
 
+def ended(completion: dict[str, Any], *, stream: bool) -> bytes:
+    """Return an answer that was blocked whole, whose provider's is `completion`."""
+    choices = [_ended(index) for index in range(len(completion["choices"]))]
+    if not stream:
+        return msgspec.json.encode({**completion, "choices": choices})
+    head = {key: value for key, value in completion.items() if key not in ("choices", "usage")}
+    deltas = [{"index": one["index"], "delta": one["message"], "finish_reason": FILTERED} for one in choices]
+    usage = completion.get("usage")
+    return said(head, deltas) + (said(head, [], usage) if usage is not None else b"") + event(DONE)
+
+
 class ChatSieve:
     """One stream. `take` returns what goes out for an event; `done` tells that it was blocked and nothing follows."""
 

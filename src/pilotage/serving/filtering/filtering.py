@@ -15,6 +15,7 @@ from pilotage.serving.filtering.texts import plain, rewritten, texts
 
 if TYPE_CHECKING:
     from pilotage.records import GuardrailHit
+    from pilotage.serving.filtering.wanted import Wanted
     from pilotage.serving.request import Request
     from pilotage.spec.filter_rule import FilterRule
     from pilotage.spec.release import Release
@@ -32,6 +33,9 @@ class Filtering:
     def __init__(self, release: Release) -> None:
         self._filters = _filters(release.filters, release.prompt)
         self._made: Passage | None = None
+        self._release = release
+        self.schemas: list[tuple[FilterRule, Wanted]] = []
+        """What the answer is held against, once `request` has been seen."""
 
     @property
     def _passage(self) -> Passage:
@@ -46,6 +50,33 @@ class Filtering:
 
     def request(self, request: Request) -> Request:
         """Return the request as it may go on; raise RequestError 400 where it may not."""
+        try:
+            self._want(request)
+            return self._request(request)
+        except Blocked as block:
+            raise RequestError(
+                400,
+                f"the filter {block.name!r} of this use case does not let this request pass: {_said(block.kind)}",
+                code=CODE,
+            ) from None
+
+    def _want(self, request: Request) -> None:
+        """Make ready what the answer is held against."""
+        if not self._filters.schemas or not (request.chats or request.surface == "responses"):
+            return
+        # It takes megabytes and its time to load, and few releases need it.
+        from pilotage.serving.filtering.wanted import Wanted
+
+        for rule in self._filters.schemas:
+            try:
+                wanted = Wanted(rule, request, self._release)
+            except ValueError:
+                self._passage.erred(rule, "out", "unusable_schema")
+            else:
+                if wanted:
+                    self.schemas.append((rule, wanted))
+
+    def _request(self, request: Request) -> Request:
         if not self._filters.looks_in:
             return request
         body = request.body
@@ -54,18 +85,27 @@ class Filtering:
         if self._filters.clear(said, "in"):
             return request
         self._passage.reserve(said)
-        try:
-            for tool in request.tools:
-                self._passage.offers(tool)
-            self._passage.asks(request.question)
-            new = rewritten(given, self._passage.entering())
-        except Blocked as block:
-            raise RequestError(
-                400,
-                f"the filter {block.name!r} of this use case does not let this request pass: {_said(block.kind)}",
-                code=CODE,
-            ) from None
+        for tool in request.tools:
+            self._passage.offers(tool)
+        self._passage.asks(request.question)
+        new = rewritten(given, self._passage.entering())
         return request if new is given else request.rewritten(new)
+
+    def entering(self, text: str) -> str:
+        """Return one more text for the provider as it may go there; raise Blocked."""
+        return self._passage.entering().feed(text, last=True)
+
+    def met(self, rule: FilterRule, kind: str) -> None:
+        """Count what is wrong with an answer as a whole; raise Blocked where it may not pass."""
+        self._passage.met(rule, "out", kind)
+
+    def erred(self, rule: FilterRule, kind: str) -> None:
+        """Note that it could not be told; raise Blocked where it may not pass then."""
+        self._passage.erred(rule, "out", kind)
+
+    def noted(self, rule: FilterRule, kind: str, action: str) -> None:
+        """Count what was done about an answer."""
+        self._passage.hits.add(rule, "out", kind, action=action)
 
     def whole(self, request: Request, reply: bytes) -> bytes:
         """Return a unary answer as it may go out."""

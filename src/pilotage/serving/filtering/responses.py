@@ -65,6 +65,17 @@ def _blocked(response: dict[str, Any]) -> dict[str, Any]:
     return {**response, **ended}
 
 
+def ended(response: dict[str, Any], *, stream: bool) -> bytes:
+    """Return an answer that was blocked whole, whose provider's is `response`."""
+    blocked = _blocked(response)
+    if not stream:
+        return msgspec.json.encode(blocked)
+    begun = {**blocked, "status": "in_progress", "incomplete_details": None, "usage": None}
+    return _event({"type": "response.created", "sequence_number": 0, "response": begun}) + _event(
+        {"type": "response.incomplete", "sequence_number": 1, "response": blocked}
+    )
+
+
 class ResponsesSieve:
     def __init__(self, passage: Passage) -> None:
         self._passage = passage

@@ -57,9 +57,12 @@ class SqliteLedger:
             ),
         )
 
-    def read(self, *, after: int = 0, use_case: str = "", newest: int = 0) -> Iterator[LedgerEntry]:
+    def read(self, *, after: int = 0, before: int = 0, use_case: str = "", newest: int = 0) -> Iterator[LedgerEntry]:
         sql = "SELECT seq, at, actor, action, use_case, detail, previous, digest FROM ledger WHERE seq > ?"
         parameters: list[object] = [after]
+        if before:
+            sql += " AND seq < ?"
+            parameters.append(before)
         if use_case:
             sql += " AND use_case = ?"
             parameters.append(use_case)
