@@ -125,6 +125,7 @@ class Reply:
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
@@ -149,7 +150,9 @@ def ask(
         connection.request(method, path, data, {**sent, **(headers or {})})
         # Closed also where the server dies over its answer.
         with connection.getresponse() as answer:
-            return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            cookies = tuple(answer.headers.get_all("set-cookie") or ())
+            return Reply(answer.status, headers, answer.read(), cookies)
     finally:
         connection.close()
 

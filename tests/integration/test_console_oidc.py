@@ -20,6 +20,7 @@ from pilotage.governance.commands import Context, run
 from pilotage.governance.sign_in import Refusal
 from pilotage.spec.organisation_file import read
 from pilotage.store.sqlite import SqliteStore
+from tests.integration.control_rig import ask, files_of, serving, write_use_case
 from tests.integration.oidc_provider import IdentityProvider, identity_provider
 
 ADMIN = Actor(id="local:root", roles=(Role.ADMIN,))
@@ -76,7 +77,7 @@ def test_the_whole_way(visitors: Visitors, provider: IdentityProvider) -> None:
     assert visitors.provider.offered() == ("Example & Sons", f"{ADDRESS}/sign-in/provider")
     begun = visitors.provider.begin()
     assert begun.address.startswith(f"{provider.issuer}/authorize?")
-    assert not {value for value in asked(begun).values()} & {begun.cookie}, "the cookie stays in the browser"
+    assert begun.cookie not in asked(begun).values(), "the cookie stays in the browser"
     claims = visitors.provider.finish(back(provider, begun), begun.cookie)
     session = visitors.session_of(claims)
     actor = visitors.by_session(session)
@@ -207,9 +208,54 @@ def test_only_what_roles_are_made_of_is_kept() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["http://p.example", "https://p.example/console", "https://p.example?x", "p.example", "https://u:p@p.example", "https://["],
+    [
+        "http://p.example",
+        "https://p.example/console",
+        "https://p.example?x",
+        "p.example",
+        "https://u:p@p.example",
+        "https://[",
+    ],
 )
 def test_where_the_console_is_must_be_safe(address: str) -> None:
     with pytest.raises(FaultyFile) as fault:
         read(RULES.format(issuer="https://id.example.org", address=address).replace('/"\n', '"\n').encode())
     assert "https://" in str(fault.value.faults)
+
+
+def test_at_a_real_server(tmp_path: Path, provider: IdentityProvider) -> None:
+    provider.says, provider.told, provider.secret = {}, {}, ""
+    with serving(tmp_path / "ws", workers=1) as server:
+        server.command("apply", files=files_of(write_use_case(tmp_path / "help")))
+        assert b"Sign in with" not in ask(server.control, "GET", "/sign-in").body
+        assert ask(server.control, "GET", "/sign-in/provider").status == 401
+        server.command("policy_apply", file=rules(provider, address=server.control))
+        door = ask(server.control, "GET", "/sign-in").body.decode()
+        assert f'href="{server.control}/sign-in/provider">Sign in with Example &amp; Sons<' in door
+        away = ask(server.control, "GET", "/sign-in/provider")
+        assert away.status == 303
+        given = away.headers["set-cookie"]
+        assert "HttpOnly" in given
+        assert "samesite=lax" in given.lower()
+        cookie = given.partition(";")[0]
+        begun = Begun(away.headers["location"], cookie)
+        returned = urlsplit(provider.come_back(asked(begun), "grace"))
+        path = f"{returned.path}?{returned.query}"
+        stranger = ask(server.control, "GET", path)
+        assert (stranger.status, "set-cookie" in stranger.headers) == (401, False)
+        arrived = ask(server.control, "GET", path, headers={"cookie": cookie})
+        assert arrived.status == 200
+        assert b'content="0;url=/"' in arrived.body
+        assert ask(server.control, "GET", path, headers={"cookie": cookie}).status == 401, "a code is good once"
+        session = next(one for one in arrived.cookies if "-door=" not in one)
+        assert "samesite=strict" in session.lower()
+        held = {"cookie": session.partition(";")[0]}
+        page = ask(server.control, "GET", "/use-cases/help", headers=held)
+        assert page.status == 200
+        assert b"oidc:grace" in page.body
+        left = urlsplit(provider.come_back(asked(begun), "mallory"))
+        refused = ask(server.control, "GET", f"{left.path}?{left.query}", headers={"cookie": cookie})
+        assert refused.status == 403
+        assert b"none of your groups has a role" in refused.body
+        assert "-door" not in server.errors.read_text(), "nothing of it is in the log"
+        assert "u-1" not in server.errors.read_text()

@@ -39,7 +39,7 @@ class ProviderPages:
         try:
             begun = await run_in_threadpool(self._visitors.provider.begin)
         except Refusal as refusal:
-            return self._refused(refusal)
+            return await self._refused(refusal)
         answer = RedirectResponse(begun.address, 303)
         # Lax: the provider's page is another site, and what leads back from there must bring it.
         answer.set_cookie(
@@ -56,18 +56,16 @@ class ProviderPages:
     async def back(self, request: Request) -> Response:
         cookie = request.cookies.get(self._cookie, "")
         try:
-            claims = await run_in_threadpool(
-                self._visitors.provider.finish, {**request.query_params}, cookie
-            )
+            claims = await run_in_threadpool(self._visitors.provider.finish, {**request.query_params}, cookie)
             await run_in_threadpool(self._visitors.provider.actor, claims)
         except Refusal as refusal:
-            return self._refused(refusal)
+            return await self._refused(refusal)
         except Denied as denied:
-            return self._door.show(f"{denied.message}; {denied.hint}. ", 403)
+            return await self._door.show(f"{denied.message}; {denied.hint}. ", 403)
         answer = self._door.signed_in(request, self._visitors.session_of(claims), arrived=True)
         answer.delete_cookie(self._cookie, path="/sign-in", httponly=True, samesite="lax")
         return answer
 
-    def _refused(self, refusal: Refusal) -> Response:
+    async def _refused(self, refusal: Refusal) -> Response:
         log.warning("a sign-in at the console failed: %s", refusal)
-        return self._door.show(AGAIN, 401)
+        return await self._door.show(AGAIN, 401)
