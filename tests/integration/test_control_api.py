@@ -231,12 +231,12 @@ def test_a_key_of_one_use_case_sees_that_one(server: Serving) -> None:
 
 def test_the_link_that_was_printed_signs_in_once(server: Serving) -> None:
     link = urllib.parse.urlsplit(server.console)
-    glance = ask(server.control, "HEAD", f"/?{link.query}")
+    glance = ask(server.control, "HEAD", f"{link.path}?{link.query}")
     assert "set-cookie" not in glance.headers, "a look at the link does not use it up"
-    first = ask(server.control, "GET", f"/?{link.query}")
+    first = ask(server.control, "GET", f"{link.path}?{link.query}")
     assert first.headers["location"] == "/"
     assert page(server, "/", cookie_of(first)).status == 200
-    again = ask(server.control, "GET", f"/?{link.query}")
+    again = ask(server.control, "GET", f"{link.path}?{link.query}")
     assert again.status == 401
     assert "set-cookie" not in again.headers
 
@@ -253,7 +253,7 @@ def test_what_the_pages_show(server: Serving) -> None:
     ledger = page(server, "/ledger", cookie).body.decode()
     assert ledger.count("<tr>") > 10
     older = page(server, "/ledger?before=3", cookie).body.decode()
-    assert re.findall(r"<tr><td>(\d+)</td>", older) == ["2", "1"]
+    assert re.findall(r">(\d+)</a></td><td><time>", older) == ["2", "1"]
     missing = page(server, "/use-cases/nobody", cookie)
     assert missing.status == 404
     assert "there is no use case" in missing.body.decode()
@@ -280,4 +280,78 @@ def test_the_rules_for_browsers(server: Serving, path: str) -> None:
     if reply.headers["content-type"].startswith("text/html"):
         body = reply.body.decode()
         assert not re.search(r"<style|style=|<script(?! src=\"/static/)|\son\w+=", body)
-        assert not re.search(r"(?:src|href|action)=\"(?!/)", body)
+        assert not re.search(r"(?:src|href|action)=\"(?![/#])", body)
+
+
+def fields(body: str) -> dict[str, str]:
+    """Return the hidden fields of the last form of a page."""
+    last = body[body.rindex("<form") :]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', last))
+
+
+def send(server: Serving, path: str, cookie: str, **sent: str) -> Reply:
+    headers = {"cookie": cookie, "origin": server.control, "content-type": "application/x-www-form-urlencoded"}
+    return ask(server.control, "POST", path, headers=headers, raw=urllib.parse.urlencode(sent).encode())
+
+
+def test_evidence_and_entries_are_shown_in_full(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    detail = page(server, "/use-cases/help", cookie).body.decode()
+    link = re.search(r'href="(/use-cases/help/evidence/[0-9a-f]+)">quality<', detail)
+    assert link is not None
+    evidence = page(server, link[1], cookie).body.decode()
+    assert "<dt>Method</dt><dd>test</dd>" in evidence
+    assert "0" * 64 in evidence
+    assert page(server, "/use-cases/help/evidence/none", cookie).status == 404
+    entry = page(server, "/ledger/2", cookie).body.decode()
+    assert "Entry 2: " in entry
+    assert "    assert "&#34;charter&#34;" in entry#34;release    assert "&#34;charter&#34;" in entry#34;" in entry or "    assert "&#34;charter&#34;" in entry#34;roles    assert "&#34;charter&#34;" in entry#34;" in entry
+    assert page(server, "/ledger/99999", cookie).status == 404
+    verified = send(server, "/ledger/verify", cookie, **fields(page(server, "/ledger", cookie).body.decode()))
+    assert "Unbroken: all" in verified.body.decode()
+
+
+def test_acting_says_what_comes_of_it_first(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    paused = "/use-cases/help/act/pause"
+    confirming = page(server, paused, cookie).body.decode()
+    assert "The rollout stays at 90 %" in confirming
+    told = fields(confirming)
+    # Another site, no token, another session's token, no reason, and a page that was overtaken: nothing is done.
+    assert send(server, paused, cookie, **{**told, "csrf": ""}, reason="x").status == 403
+    other = fields(page(server, paused, cookie_of(sign_in(server, server.token))).body.decode())
+    assert send(server, paused, cookie, **{**told, "csrf": other["csrf"]}, reason="x").status == 403
+    assert "Write why" in send(server, paused, cookie, **told, reason=" ").body.decode()
+    late = send(server, paused, cookie, **{**told, "version": "1"}, reason="kept words").body.decode()
+    assert "moved on since" in late
+    assert "kept words" in late
+    assert not server.command("status", use_case="help")["use_cases"][0]["paused"]
+    # Who may not is told what it takes, and is refused all the same.
+    watching = cookie_of(sign_in(server, server.key("approve")))
+    refused = page(server, paused, watching).body.decode()
+    assert "the role <strong>operate</strong>" in refused
+    token = fields(page(server, "/ledger", watching).body.decode())["csrf"]
+    sent = {"csrf": token, "version": told["version"], "reason": "no"}
+    assert "lacks the role operate" in send(server, paused, watching, **sent).body.decode()
+    assert not server.command("status", use_case="help")["use_cases"][0]["paused"]
+
+    done = send(server, paused, cookie, **told, reason="<b>holiday</b>")
+    assert (done.status, done.headers["location"]) == (303, "/use-cases/help")
+    after = page(server, "/use-cases/help", cookie).body.decode()
+    assert "<strong>paused</strong>" in after
+    assert "&lt;b&gt;holiday&lt;/b&gt;" in after
+    resume = "/use-cases/help/act/resume"
+    assert "goes on from where it is" in page(server, resume, cookie).body.decode()
+    assert send(server, resume, cookie, **fields(page(server, resume, cookie).body.decode()), reason="").status == 303
+    assert not server.command("status", use_case="help")["use_cases"][0]["paused"]
+    assert page(server, "/use-cases/help/act/destroy", cookie).status == 404
+
+
+def test_the_board_finds_by_name_and_stage(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    assert "No use case that you may see" in page(server, "/?words=nobody", cookie).body.decode()
+    one = page(server, "/?stage=canary&words=help", cookie).body.decode()
+    assert one.count("<article>") == 1
+    assert "<article>" not in page(server, "/?stage=staging", cookie).body.decode()
+    for odd in ("/?stage=%3Cb%3E&first=-1", "/?first=99999999999999999999", "/?stage=poc&first=5"):
+        assert page(server, odd, cookie).status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -72,7 +73,7 @@ class ActingPages:
                 except PilotageError as fault:
                     says = ". ".join(part.rstrip(".") for part in (fault.message, fault.hint) if part)
                 else:
-                    return RedirectResponse(request.url_for("use_case", name=name).path, 303)
+                    return RedirectResponse(f"/use-cases/{quote(name, safe='')}", 303)
         gate = facts["gate"] if key in ("promote", "approve") else None
         return self._page.show(
             "act.html",
@@ -98,7 +99,7 @@ class ActingPages:
             except PilotageError as fault:
                 says = ". ".join(part.rstrip(".") for part in (fault.message, fault.hint) if part)
             else:
-                return RedirectResponse(request.url_for("use_case", name=name).path, 303)
+                return RedirectResponse(f"/use-cases/{quote(name, safe='')}", 303)
         found = self._page.run(actor, "alarms", {"use_case": name, "everything": True})["alarms"]
         one = next((one for one in found if one["id"] == alarm), None)
         if one is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 A_STAGE = 12
 """Cards of each stage where all of them are shown."""
-DECISIONS = 8
+DECISIONS = 12
 QUESTIONS = {
     Stage.CONCEPT: "Is it worth doing?",
     Stage.POC: "Can it work?",

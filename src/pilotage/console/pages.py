@@ -54,10 +54,10 @@ def _variant(reference: str) -> str:
 
 
 class Looking(NamedTuple):
-    """Who looks at a page, and what their forms must carry."""
+    """Who looks at a page, and the token that their forms must carry."""
 
     actor: Actor
-    form: str
+    csrf: str
 
 
 _looking: ContextVar[Looking | None] = ContextVar("looking", default=None)
@@ -94,7 +94,7 @@ class Pages:
         session = request.cookies.get(self._visitors.cookie, "")
         fields = parse_qs((await body_of(request, CASE_LIMIT)).decode("utf-8", "replace"), keep_blank_values=True)
         found = {name: values[-1] for name, values in fields.items()}
-        if not hmac.compare_digest(found.pop("form", "").encode(), self._visitors.form_token(session).encode()):
+        if not hmac.compare_digest(found.pop("csrf", "").encode(), self._visitors.csrf(session).encode()):
             raise HTTPException(403, "this form is not of your session; open the page again and send it from there")
         return found
 
@@ -106,7 +106,7 @@ class Pages:
         if actor is None:
             return RedirectResponse("/sign-in", 303)
         session = request.cookies.get(self._visitors.cookie, "")
-        _looking.set(Looking(actor, self._visitors.form_token(session)))
+        _looking.set(Looking(actor, self._visitors.csrf(session)))
         try:
             return await run_in_threadpool(page, actor, request)
         except PilotageError as fault:

@@ -115,7 +115,7 @@ class Visitors:
         now = _REAL.now()
         self._ended = {**{known: end for known, end in self._ended.items() if end > now}, mac: int(until)}
 
-    def form_token(self, session: str) -> str:
+    def csrf(self, session: str) -> str:
         """Return what a form of this session must carry: nobody else's page can know it."""
         return access.keyed(self._secret, "form", session)
 

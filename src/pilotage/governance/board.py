@@ -87,7 +87,15 @@ def _card(tx: Transaction, stands: Standing, alarms: int, now: int) -> dict[str,
         "paused": status.paused,
         "rollout": None
         if rollout is None
-        else {"phase": str(rollout.phase), "share": rollout.share, "step": rollout.step, "steps": len(rollout.shares)},
+        else {
+            "phase": str(rollout.phase),
+            "share": rollout.share,
+            "step": rollout.step,
+            "steps": len(rollout.shares),
+            "candidate": rollout.candidate,
+            "rivals": list(rollout.rivals),
+            "baseline": rollout.baseline,
+        },
         "held": _held(tx, stands, now),
         "budget": budgets.stand(tx, status.use_case, budgets.of_use_case(spec), now),
         "currency": currency_of(spec),
