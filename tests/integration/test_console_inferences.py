@@ -177,3 +177,35 @@ def test_what_is_not_there_is_said(server: Serving) -> None:
     for path in ("nobody/inferences", "help/inferences/00ff", "nobody/cases", "help/inferences/00ff/case"):
         assert admin.get(f"/use-cases/{path}").status == 404, path
     assert admin.get("/use-cases/help/inferences/not-an-id").status == 404
+
+
+def test_a_report_is_a_page_with_its_findings_and_both_answers(server: Serving) -> None:
+    admin = signed_in(server, server.token)
+    release = server.command("status", use_case="help")["use_cases"][0]["candidate"]
+    assert "No evaluation kept its answers" in admin.get("/use-cases/help/reports/answers").body.decode()
+    for run, rows in (
+        ("s", {"c1": {"key": "k", "question": MARKUP, "value": 0.0, "before": 1.0, "why": "misses <i>it</i>"}}),
+        ("a", {"k": {"text": "<b>never</b> arrive"}}),
+        ("b", {"k": {"text": "<b>soon</b> arrive"}}),
+    ):
+        server.command("record_results", use_case="help", run=run, results=rows)
+    detail = {
+        "slices": {"kind": {"<script>kind</script>": {"right": 1, "wrong": 2, "unscored": 0}}},
+        "kept": {"scores": "s", "answers": "a", "before": "b"},
+        "beside": "help/before@0",
+    }
+    fact = {"use_case": "help", "release": release, "n": 3, "method": "test", "data": "0" * 64}
+    server.command("record_evidence", **fact, measure="quality", value=0.3, low=0.1, high=0.7, detail=detail)
+    page = admin.get("/use-cases/help/reports")
+    text = page.body.decode()
+    assert page.status == 200
+    assert "&lt;script&gt;kind&lt;/script&gt;" in text
+    assert "<mark>&lt;b&gt;never&lt;/b&gt;</mark>" in text
+    assert not re.search(r"<script>|<i>|style=", text)
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert admin.get("/static/chart.css").headers["content-type"].startswith("text/css")
+    answers = admin.get("/use-cases/help/reports/answers?only=worse").body.decode()
+    assert "1 of 1 cases" in answers
+    assert "<mark>&lt;b&gt;soon&lt;/b&gt;</mark>" in answers
+    assert "0 of 1 cases" in admin.get("/use-cases/help/reports/answers?only=better&after=x").body.decode()
+    assert admin.get("/use-cases/help/reports?variant=nobody").status == 404

@@ -8,6 +8,7 @@ import pytest
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import Reply
 from pilotage.evaluation.measures import Judged
+from pilotage.evaluation.price import Price
 from pilotage.evaluation.value import Bargain, cost_a_goal, net_value, why_no_break_even
 from pilotage.records import Score
 from pilotage.spec.case import Case
@@ -15,8 +16,8 @@ from pilotage.stats.ratio import ratio_interval
 
 BARGAIN = Bargain(
     currency="EUR",
-    price=(1000.0, 2000.0),
-    before=(0.0, 0.0),
+    price=Price(1000.0, 2000.0),
+    before=Price(0.0, 0.0),
     goal="resolved",
     worth=2.0,
     fixed=300.0,

@@ -25,6 +25,7 @@ from rich.text import Text
 
 from pilotage.cli.options import Json, Name, Server, Workspace, commander
 from pilotage.cli.output import say, show_json, table
+from pilotage.errors import WrongCall
 
 Which = Annotated[
     str, typer.Option("--variant", metavar="VARIANT", help="Which of several candidates; the first if not given.")
@@ -65,6 +66,12 @@ def evaluate(
     junit: Annotated[
         Path | None,
         typer.Option("--junit", metavar="FILE", help="The same as JUnit's XML.", show_default=False),
+    ] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            "--media", metavar="FOLDER", help="Write the candidate's pictures and sounds there.", show_default=False
+        ),
     ] = None,
     suite: Annotated[
         Suite, typer.Option("--suite", help="What to measure: the cases, or one of the suites.")
@@ -127,6 +134,9 @@ def evaluate(
     if suite != "quality":
         from pilotage.cli import suites
 
+        if media is not None:
+            raise WrongCall("--media writes what came of the cases", hint="run it without --suite")
+
         wanted = suites.Wanted(
             name, variant=variant, against=against, repeats=repeats, concurrency=concurrency, max_cases=max_cases,
             max_cost=max_cost, dry_run=dry_run, probes=tuple(probes or ()), sarif=sarif, texts=tuple(texts or ()), templates=tuple(templates or ()),
@@ -151,7 +161,10 @@ def evaluate(
             max_cost=max_cost,
             own=own_scorer,
         )
-        write_cases(name, found.pop("results"), results, junit)
+        of_cases = found.pop("results")
+        write_cases(name, of_cases, results, junit)
+        if media is not None:
+            await write_media(command, name, of_cases, media)
         return found
 
     _measure(measured, workspace=workspace, server=server, as_json=as_json)
@@ -195,6 +208,22 @@ def write_cases(name: str, results: list[dict[str, Any]], as_lines: Path | None,
         except OSError as error:
             # The evidence is recorded by now, and what was answered is kept.
             say(f"{file} cannot be written: {error.strerror}", style="yellow")
+
+
+async def write_media(command: Command, name: str, results: list[dict[str, Any]], folder: Path) -> None:
+    """Write each picture and sound of the candidate's that is kept, named by the start of its digest as results are."""
+    from pilotage.evaluation.media.shelf import Shelf
+
+    shelf = Shelf(command, name)
+    try:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        for one in (one for result in results for one in result.get("media", ())):
+            data = await shelf.fetch(one["digest"]) if one.get("kept") else None
+            if data is not None:
+                ending = one["format"].rpartition("/")[2] if one["format"] != "unknown" else "bin"
+                await asyncio.to_thread((folder / f"{one['digest'][:12]}.{ending}").write_bytes, data)
+    except OSError as error:
+        say(f"{folder} cannot be written to: {error.strerror}", style="yellow")
 
 
 def _measure(measurement: Measurement, *, workspace: Path | None, server: str, as_json: bool) -> None:

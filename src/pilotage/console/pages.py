@@ -19,6 +19,7 @@ from pilotage.console.cases import CasePages
 from pilotage.console.door import body_of, own_site, visitor
 from pilotage.console.inferences import InferencePages
 from pilotage.console.ledger import LedgerPages
+from pilotage.console.reports import ReportPages
 from pilotage.console.rows import why
 from pilotage.console.sign_in import DoorPages
 from pilotage.console.use_case import UseCasePages
@@ -86,6 +87,7 @@ class Pages:
             *LedgerPages(self).routes(),
             *InferencePages(self).routes(),
             *CasePages(self).routes(),
+            *ReportPages(self).routes(),
         ]
 
     async def form(self, request: Request) -> dict[str, str]:

@@ -83,7 +83,7 @@ async def probe_models(command: Command, gateway: str, key: str, use_case: str) 
     plan = await _live_plan(command, use_case)
     releases = await _models(command, plan)
     try:
-        cases = take_evenly((await fetch_cases(command, plan)).taken, PROBES)
+        cases = take_evenly((await fetch_cases(command, plan)).chats, PROBES)
     except NotMeasured:
         cases = []
     questions = {answer_key(case): list(asked(case)) for case in cases}
@@ -114,7 +114,7 @@ async def ask_again(
     """
     plan = await _live_plan(command, use_case)
     scorer = own_scorer(plan, own)
-    cases = (await fetch_cases(command, plan)).taken
+    cases = (await fetch_cases(command, plan)).chats
     data = (await fetch_cases(command, plan)).digest
     pace, found = Pace(concurrency), []
     async with GatewayClient(gateway, key, source="watch") as client:

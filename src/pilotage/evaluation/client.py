@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import aiohttp
 import msgspec
 
 from pilotage.errors import Denied, NotFound, NotMeasured, PilotageError
+from pilotage.evaluation.media.look import Media
 from pilotage.evaluation.sources import sources_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ SHORT = 300
 TURNED_AWAY = 429
 PATIENCE = 120.0
 """Seconds that are waited for a whole reply."""
+LARGEST = 192 << 20
+"""Bytes of a reply that are read: more than the gateway lets pictures have."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,6 +32,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `error` is empty when the pinned release itself answered. `text` is None where there is no answer of its own to
     judge; `status` is 0 where no answer came at all. Tokens are None where the reply does not say. `retry_after` is how
     many seconds whoever was turned away is told to wait. `sources` are the names of what was retrieved, None where it does not say.
+    Of pictures and sound, `media` is what came, `text` its description, `flags` what the provider's safety system says of it;
+    `pictures` and `characters` (that were read aloud) are what a price by the piece counts.
     """
 
     latency: float
@@ -41,6 +46,20 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_tokens: int | None = None
     retry_after: float = 0.0
     sources: tuple[tuple[str, ...], ...] | None = None
+    media: tuple[Media, ...] = ()
+    flags: tuple[str, ...] = ()
+    pictures: int = 0
+    characters: int = 0
+
+
+class Came(NamedTuple):
+    """What came back over the wire. `status` 0: nothing did, and `error` says why."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+    latency: float
+    error: str = ""
 
 
 class _Part(msgspec.Struct):
@@ -138,30 +157,49 @@ class GatewayClient:
         Raise Denied or NotFound where the gateway refuses the key or does not know the release: so it will be for all.
         """
         body = msgspec.json.encode({"model": release, "messages": messages})
+        came = await self.post("/v1/chat/completions", body)
+        if came.error:
+            return Reply(latency=came.latency, error=came.error)
+        return reply_of(came.status, came.headers, came.raw, came.latency, release)
+
+    async def post(self, path: str, body: bytes) -> Came:
+        """Return what one request brought, whatever that is."""
         began = time.perf_counter()
+
+        def passed() -> float:
+            return time.perf_counter() - began
+
         try:
-            async with self._session.post(f"{self.gateway}/v1/chat/completions", data=body) as response:
-                raw = await response.read()
-                latency = time.perf_counter() - began
-                status, headers = response.status, response.headers
+            async with self._session.post(f"{self.gateway}{path}", data=body) as response:
+                raw = bytearray()
+                async for piece in response.content.iter_any():
+                    raw += piece
+                    if len(raw) > LARGEST:
+                        return Came(0, {}, b"", passed(), f"the reply is larger than {LARGEST >> 20} MiB")
+                return Came(response.status, response.headers, bytes(raw), passed())
         except TimeoutError:
-            return Reply(latency=time.perf_counter() - began, error="no answer in time")
+            return Came(0, {}, b"", passed(), "no answer in time")
         except aiohttp.ClientError as fault:
-            error = f"no answer: {type(fault).__name__}: {fault}"[:SHORT]
-            return Reply(latency=time.perf_counter() - began, error=error)
-        return reply_of(status, headers, raw, latency, release)
+            return Came(0, {}, b"", passed(), f"no answer: {type(fault).__name__}: {fault}"[:SHORT])
 
 
 def reply_of(status: int, headers: Mapping[str, str], raw: bytes, latency: float, release: str) -> Reply:
     """Return what a gateway's answer to a request for `release` says; raise Denied or NotFound as `GatewayClient.ask` does."""
     if status != 200:
-        return _refused(status, raw, latency, release, headers.get("retry-after", ""))
-    # A fallback may have answered in the release's place; then the gateway names it apart.
+        return refused(status, raw, latency, release, headers.get("retry-after", ""))
+    return _read(raw, latency, *who_answered(headers, release))
+
+
+def who_answered(headers: Mapping[str, str], release: str) -> tuple[str, str]:
+    """Return the release that answered, and what is wrong with that: a fallback may have, and then the gateway names it apart."""
     answered = headers.get("x-pilotage-served", "") or headers.get("x-pilotage-release", "")
-    return _read(raw, latency, release, answered, headers.get("x-pilotage-error", ""))
+    if not answered or answered == release:
+        return answered, ""
+    failed = headers.get("x-pilotage-error", "")
+    return answered, f"{f'its provider failed ({failed}), and ' if failed else ''}{answered} answered in its place"
 
 
-def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) -> Reply:
+def _read(raw: bytes, latency: float, answered: str, instead: str) -> Reply:
     try:
         completion = _COMPLETION.decode(raw)
     except msgspec.DecodeError as fault:
@@ -171,9 +209,8 @@ def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) 
     content = choice.message.content
     text = content if isinstance(content, str | None) else "".join(part.text or "" for part in content)
     error = "" if text is not None else "the reply holds no text"
-    if answered and answered != release:
-        why = f"its provider failed ({failed}), and " if failed else ""
-        text, error = None, f"{why}{answered} answered in its place"
+    if instead:
+        text, error = None, instead
     return Reply(
         latency=latency,
         status=200,
@@ -187,7 +224,8 @@ def _read(raw: bytes, latency: float, release: str, answered: str, failed: str) 
     )
 
 
-def _refused(status: int, raw: bytes, latency: float, release: str, retry_after: str) -> Reply:
+def refused(status: int, raw: bytes, latency: float, release: str, retry_after: str) -> Reply:
+    """Return what a refusal says; raise Denied or NotFound where it will be so for all."""
     try:
         said = msgspec.json.decode(raw, type=_Error).error.message
     except msgspec.DecodeError:

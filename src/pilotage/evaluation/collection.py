@@ -42,8 +42,9 @@ class Collection(Generic[Kind]):
         self.unpaid = 0
         """Requests that were not sent, for their answers could have passed the cap on money."""
         self._kind = kind
-        run = hashlib.sha256(f"{what}, version 1\0{release}".encode()).hexdigest()
-        self._keeper = Keeper(command, use_case, run)
+        self.run = hashlib.sha256(f"{what}, version 1\0{release}".encode()).hexdigest()
+        """The name that they are kept under."""
+        self._keeper = Keeper(command, use_case, self.run)
 
     async def recall(self, keys: Iterable[str]) -> None:
         """Take what earlier runs have kept of these."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.evaluation.number import numbers
+from pilotage.evaluation.price import paid
 from pilotage.evaluation.scorer import normal, scored, silent, unscored
 from pilotage.evaluation.security.refusal import refuses
 from pilotage.evaluation.sources import is_source
@@ -32,7 +33,7 @@ class Form:
         self.name, self._faults = name, faults
 
     def applies(self, case: Case) -> bool:
-        return bool(getattr(case, self.name)) or getattr(case, self.name) is False
+        return case.surface == "chat" and (bool(getattr(case, self.name)) or getattr(case, self.name) is False)
 
     async def score(self, case: Case, reply: Reply, release: str) -> Score:
         if reply.text is None:
@@ -45,7 +46,7 @@ class Bounds:
 
     name = "at_most"
 
-    def __init__(self, price: tuple[float, float] | None = None) -> None:
+    def __init__(self, price: tuple[float, ...] | None = None) -> None:
         self._price = price
 
     def applies(self, case: Case) -> bool:
@@ -62,13 +63,13 @@ class Bounds:
         if bounds.words is not None and words > bounds.words:
             faults.append(f"has {words} words, and may have {bounds.words}")
         if bounds.cost is not None:
-            if self._price is None or reply.input_tokens is None or reply.output_tokens is None:
+            cost = None if self._price is None else paid(reply, self._price)
+            if cost is None:
                 return unscored(
                     self.name, case, release, "what the reply cost is not known: no price, or no tokens told"
                 )
-            paid = (reply.input_tokens * self._price[0] + reply.output_tokens * self._price[1]) / 1_000_000
-            if paid > bounds.cost:
-                faults.append(f"cost {paid:.4g}, and may cost {bounds.cost:g}")
+            if cost > bounds.cost:
+                faults.append(f"cost {cost:.4g}, and may cost {bounds.cost:g}")
         return scored(self.name, case, release, faults)
 
 

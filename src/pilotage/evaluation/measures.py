@@ -14,6 +14,7 @@ import msgspec
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import SHORT, Reply
 from pilotage.evaluation.comparison import Pair, by_label, difference, groups_of, rate, smallest_effect
+from pilotage.evaluation.price import paid
 from pilotage.records import Score
 from pilotage.spec.case import Case
 from pilotage.stats.interval import mean_interval
@@ -143,20 +144,16 @@ def latency(replies: Sequence[Reply], concurrency: int) -> Measure:
 
 
 def cost(
-    replies: Sequence[Reply], price: tuple[float, float] | None, currency: str, traffic: dict[str, float] | None = None
+    replies: Sequence[Reply], price: tuple[float, ...] | None, currency: str, traffic: dict[str, float] | None = None
 ) -> Measure:
-    """Return the mean money for one answered request; `price` is for a million (input, output) tokens.
+    """Return the mean money for one answered request; `price` is as in `evaluation.price`, without what costs nothing at its end.
 
     `traffic` is the file's declaration: with it the detail holds a unit's cost, and a month's at 1, 10 and 100 times it.
     """
     if price is None:
         raise NotMeasured("the candidate's variant has no price; give it one: price = { input = 0.5, output = 1.5 }")
     answered = [reply for reply in replies if not reply.error]
-    money = [
-        (reply.input_tokens * price[0] + reply.output_tokens * price[1]) / 1_000_000
-        for reply in answered
-        if reply.input_tokens is not None and reply.output_tokens is not None
-    ]
+    money = [one for reply in answered if (one := paid(reply, price)) is not None]
     if len(money) < 2:
         raise NotMeasured(f"{len(money)} of {len(answered)} replies say how many tokens they took; two are needed")
     mean = mean_interval(money, CONFIDENCE)
@@ -168,7 +165,11 @@ def cost(
         high=mean.high,
         n=len(money),
         method=f"mean {currency} a request, from the tokens of each reply and the declared price",
-        detail={"currency": currency, "price": list(price), "without_usage": len(answered) - len(money)}
+        detail={
+            "currency": currency,
+            "price": list(price[:2] if not any(price[2:]) else price),
+            "without_usage": len(answered) - len(money),
+        }
         | _at_traffic((mean.value, low, mean.high), traffic or {}),
     )
 

@@ -51,8 +51,9 @@ class OwnScorer:
         self.name, self._function = name, function
         self._overran = 0
 
-    def applies(self, _: Case) -> bool:
-        return True
+    def applies(self, case: Case) -> bool:
+        # It is given the reply's text, and pictures and sound have none.
+        return case.surface == "chat"
 
     async def score(self, case: Case, reply: Reply, release: str) -> Score:
         if reply.text is None:

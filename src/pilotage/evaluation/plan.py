@@ -12,6 +12,7 @@ import msgspec
 
 from pilotage.errors import Conflict, NotMeasured
 from pilotage.evaluation.dataset import load_cases, take_evenly
+from pilotage.evaluation.price import Price
 from pilotage.spec.case import Case
 from pilotage.spec.money import provider_of
 from pilotage.spec.pricelist import listed
@@ -44,15 +45,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     judge: str = ""
     labels: tuple[CaseFile, ...] = ()
 
-    def price(self, release: str) -> tuple[float, float] | None:
-        """Return the money for a million (input, output) tokens of this release's variant: the file's, else the public one."""
+    def price(self, release: str) -> Price | None:
+        """Return what this release's variant asks: the file's price, else the public one."""
         variant = self.variant(release)
         price = variant.get("price")
         if price:
-            return price["input"], price["output"]
+            return Price(*(float(price.get(name) or 0.0) for name in Price._fields))
         rate = 1.0 if self.currency == "USD" else (self.spec.get("budget") or {}).get("dollar")
         found = listed(provider_of(self.spec, variant), str(variant.get("model", "")))
-        return (found.input * rate, found.output * rate) if found and rate else None
+        return Price(*(getattr(found, name) * rate for name in Price._fields)) if found and rate else None
 
     def variant(self, release: str) -> dict[str, Any]:
         """Return what the file says of a release's variant."""
@@ -70,6 +71,11 @@ class Cases(msgspec.Struct, frozen=True, kw_only=True):
     taken: tuple[Case, ...]
     of: int
     digest: str
+
+    @property
+    def chats(self) -> tuple[Case, ...]:
+        """Return those that ask in words and are answered in words: what suites and rehearsals send."""
+        return tuple(case for case in self.taken if case.surface == "chat")
 
 
 async def call(command: Command, name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from pilotage.report.junit import TestCase
 from pilotage.report.junit import junit as suite
 
@@ -30,6 +32,7 @@ def result_of(one: Judged) -> dict[str, Any]:
         "latency": reply.latency,
         "input_tokens": reply.input_tokens,
         "output_tokens": reply.output_tokens,
+        **({"media": msgspec.to_builtins(reply.media)} if reply.media else {}),
     }
 
 

@@ -12,6 +12,7 @@ from pilotage.evaluation.client import GatewayClient
 from pilotage.evaluation.collection import must_be_whole
 from pilotage.evaluation.dataset import answer_key
 from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.kept import keep_scores
 from pilotage.evaluation.measures import (
     Judged,
     Measure,
@@ -83,6 +84,7 @@ async def evaluate(
             f"{use_case} was changed while it was evaluated, so nothing was recorded",
             hint="run it again: answers that are still good cost nothing",
         )
+    measures = await keep_scores(command, plan, judged, (answers, before), measures)
     evidence = await record(command, plan, measures, cases.digest)
     return {
         **outcome(plan, measures, missing, evidence),
@@ -151,7 +153,9 @@ async def _prepared(
     baseline = plan.baseline if plan.baseline != plan.candidate else ""
     capped = max_cost is not None
     answers, before = (
-        Answers(command, use_case, release, tariff_of(plan, release, capped=capped)) if release else None
+        Answers(command, use_case, release, tariff_of(plan, release, capped=capped, chats=bool(cases.chats)))
+        if release
+        else None
         for release in (plan.candidate, baseline)
     )
     assert answers is not None, "a plan names a candidate"

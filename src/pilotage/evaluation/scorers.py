@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pilotage.evaluation.forms import FORMS, Bounds, Retrieval
+from pilotage.evaluation.media.scorers import FORMS as MEDIA
 from pilotage.evaluation.scorer import normal, scored, silent, unscored
 
 if TYPE_CHECKING:
@@ -73,10 +74,10 @@ class Contains:
         return scored(self.name, case, release, [f"lacks {part!r}" for part in case.contains if part not in text])
 
 
-SCORERS: tuple[Scorer, ...] = (Facts(), Exact(), Contains(), *FORMS, Retrieval(), Bounds())
+SCORERS: tuple[Scorer, ...] = (Facts(), Exact(), Contains(), *FORMS, *MEDIA, Retrieval(), Bounds())
 
 
-def scorers_of(price: tuple[float, float] | None, own: Scorer | None = None) -> tuple[Scorer, ...]:
+def scorers_of(price: tuple[float, ...] | None, own: Scorer | None = None) -> tuple[Scorer, ...]:
     """Return the scorers of a release at a price (for a million input and output tokens), and a team's own one."""
     return (*SCORERS[:-1], Bounds(price), *((own,) if own is not None else ()))
 

@@ -11,6 +11,7 @@ import msgspec
 
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.measures import CONFIDENCE, MONTH, SAFETY, TIMES, Measure
+from pilotage.evaluation.price import Price, paid
 from pilotage.stats.interval import mean_interval
 from pilotage.stats.ratio import ratio_interval
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from pilotage.evaluation.measures import Judged
     from pilotage.evaluation.plan import Plan
 
-Price = tuple[float, float]
-"""Money for a million tokens (in, out)."""
 _SUPPOSED = "a right answer on the cases stands for a goal reached"
 
 
@@ -188,14 +187,12 @@ def why_no_break_even(measures: Sequence[Measure]) -> str:
     )
 
 
-def paid(reply: Reply | None, price: Price) -> float | None:
+def _paid(reply: Reply | None, price: tuple[float, ...]) -> float | None:
     """Return the money that a reply took; None where nobody says."""
-    if price == (0, 0) or (reply is not None and reply.error and reply.output_tokens is None):
+    if not any(price) or (reply is not None and reply.error and reply.output_tokens is None):
         # Whoever did not answer is taken to ask for nothing.
         return 0.0
-    if reply is None or reply.input_tokens is None or reply.output_tokens is None:
-        return None
-    return (reply.input_tokens * price[0] + reply.output_tokens * price[1]) / 1_000_000
+    return None if reply is None else paid(reply, price)
 
 
 def _priced(bargain: Bargain, baseline: str) -> None:
@@ -210,8 +207,8 @@ def _rows(judged: Sequence[Judged], bargain: Bargain, before: Sequence[Reply | N
     for one, reply in zip(judged, replies, strict=True):
         if one.score is None or one.case.kind in SAFETY:
             continue
-        now = paid(one.reply, bargain.price)
-        then = paid(reply, bargain.before) if bargain.before is not None else 0.0
+        now = _paid(one.reply, bargain.price)
+        then = _paid(reply, bargain.before) if bargain.before is not None else 0.0
         if now is None or then is None:
             continue
         found.append(_Row(_Side(one.value, now), _Side(one.value_before if before else 0.0, then)))
@@ -247,7 +244,9 @@ def bargain_of(plan: Plan, price: Price) -> Bargain:
     traffic, budget = plan.spec.get("traffic") or {}, plan.spec.get("budget") or {}
     before = None
     if plan.baseline and plan.baseline != plan.candidate:
-        before = (0.0, 0.0) if plan.variant(plan.baseline).get("upstream") == "search" else plan.price(plan.baseline)
+        before = (
+            Price(0.0, 0.0) if plan.variant(plan.baseline).get("upstream") == "search" else plan.price(plan.baseline)
+        )
     return Bargain(
         currency=plan.currency,
         price=price,

@@ -9,6 +9,7 @@ import msgspec
 from pilotage.decision.measured import lasts, measured_criteria, measured_line, newest
 from pilotage.decision.verdict import Verdict
 from pilotage.decision.wording import currency_of, evidence_text, is_rate
+from pilotage.governance.findings import tables_of
 from pilotage.status import ROAD, Stage
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Answers:
             "verdict": str(worst),
             "says": _SAID[worst] if verdicts else _UNJUDGED[bool(measured)],
             "lines": [self._line(name) for name in names],
+            "findings": [table for name in names if (fact := self._newest[name][0]) for table in tables_of(fact)],
         }
 
     def worst(self) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from pilotage.governance import standing
 from pilotage.governance.agreed import agreed
 from pilotage.governance.answers import OTHER, QUESTIONS, Answers
 from pilotage.governance.charter import metric_facts
+from pilotage.governance.compared import compared
 from pilotage.governance.context import Text
 from pilotage.governance.costs import variant_costs
 from pilotage.governance.ledger import canonical
@@ -51,7 +52,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def report(context: Context, _: Actor, arguments: Report) -> dict[str, Any]:
     """Return the report as plain data; `digest` is SHA-256 over the canonical JSON of everything else."""
     with context.store.read() as tx:
-        return gathered(tx, standing.standing(tx, arguments.use_case), arguments.variant, context.clock.now())
+        return gathered(
+            tx, standing.standing(tx, arguments.use_case), arguments.variant, context.clock.now(), past=True
+        )
 
 
 def digested(facts: dict[str, Any]) -> dict[str, Any]:
@@ -69,11 +72,16 @@ def verdicts(tx: Transaction, stands: Standing, variant: str, now: int) -> dict[
     return answers.verdicts()
 
 
-def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until: int = 0) -> dict[str, Any]:
-    """Return what is known of one release at one moment; with `until`, as if that were the ledger's newest entry."""
+def gathered(
+    tx: Transaction, stands: Standing, variant: str, now: int, *, until: int = 0, past: bool = False
+) -> dict[str, Any]:
+    """Return what is known of one release at one moment; with `until`, as if that were the ledger's newest entry.
+
+    With `past`, a variant that was named may be neither on its way any more nor live.
+    """
     rules = rules_of(tx, stands.registered, stands.spec)
-    release = subject(stands, variant)
     evidence = tx.evidence.of(stands.spec.name)
+    release = subject(stands, variant, [fact.release for fact in reversed(evidence)] if past else ())
     approvals = [given for given in tx.approvals.of(stands.spec.name) if given.release == release]
     seq, digest = tx.ledger.head()
     if 0 < until < seq:
@@ -95,7 +103,7 @@ def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until
         "release": release,
         "baseline": status.live if status.live != release else status.previous,
         "live": status.live,
-        "stage": stage_of(status, release),
+        "stage": stage_of(status, release) if release in (*status.candidates, status.live) else "",
         "owner": spec.owner,
         "objective": spec.objective,
         "tier": spec.tier,
@@ -111,6 +119,7 @@ def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until
         "way": way,
         "path": _path(spec, way, now),
         "worst": answers.worst(),
+        "side_by_side": compared(tx, spec.name, release, only="wrong"),
         "costs": variant_costs(stands, evidence, rules, now - lasts(spec, rules)),
         "worth": [worth.says for worth in worths(spec)],
         "approvals": agreed(stands, rules, approvals, evidence, now),
@@ -122,11 +131,14 @@ def gathered(tx: Transaction, stands: Standing, variant: str, now: int, *, until
     return digested(facts)
 
 
-def subject(stands: Standing, variant: str) -> str:
-    """Return the release that a report is about: the first on its way, or what serves, of this variant where it is named."""
+def subject(stands: Standing, variant: str, measured: Sequence[str] = ()) -> str:
+    """Return the release that a report is about: the first on its way, or what serves, of this variant where it is named.
+
+    A variant that was named and is neither any more is looked for among `measured`, releases that something is known of.
+    """
     status = stands.status
     known = [release for release in (*status.candidates, status.live) if release]
-    for release in known:
+    for release in (*known, *(measured if variant else ())):
         if not variant or variant_of(release) == variant:
             return release
     if not known:
@@ -170,8 +182,24 @@ def _path(spec: UseCase, way: Sequence[dict[str, Any]], now: int) -> list[dict[s
                 {"what": f"{stop.share * 100:g} % of {spec.unit}s", "why": stop.why, "days": stop.days, "at": at}
             )
             at = at + round(stop.days * DAY) if stop.days is not None and at is not None else None
-        plan = whole(spec, proofs(spec))
-        likely = plan.likely if plan else None
-        if likely is not None and likely.days is not None:
-            found.append({"what": "all is shown, 80 % sure", "days": likely.days, "at": now + round(likely.days * DAY)})
+        days = _days_until_all_is_shown(spec)
+        if days is not None:
+            found.append({"what": "all is shown, 80 % sure", "days": days, "at": now + round(days * DAY)})
     return found
+
+
+def _days_until_all_is_shown(spec: UseCase) -> float | None:
+    """Return the planner's days for all proofs; None where it sees no end. Remembered by file: it takes a third of a second."""
+    file = spec.model_dump_json()
+    known = _DAYS.get(file, _DAYS)
+    if not isinstance(known, dict):
+        return known
+    plan = whole(spec, proofs(spec))
+    likely = plan.likely if plan else None
+    if len(_DAYS) >= _REMEMBERED:
+        _DAYS.clear()
+    return _DAYS.setdefault(file, likely.days if likely is not None else None)
+
+
+_REMEMBERED = 64
+_DAYS: dict[str, float | None] = {}

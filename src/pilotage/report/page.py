@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pilotage.report.axis import percent
+from pilotage.report.difference import Piece, differing
 from pilotage.report.dots import Dot, dot_chart
+from pilotage.report.line import Line, line_chart
 from pilotage.report.svg import STYLE
 from pilotage.report.words import in_words
 
@@ -47,16 +49,54 @@ _texts = Environment(
 
 def page(facts: Mapping[str, Any]) -> str:
     """Return the report's HTML. `facts` is what `governance.report.report` gives."""
+    return _rendered("report.html", facts)
+
+
+def part(facts: Mapping[str, Any]) -> str:
+    """Return the same as a part of a page, whose style sheet has STYLE and knows the report's classes."""
+    return _rendered("answers.html", facts)
+
+
+def pairs(facts: Mapping[str, Any]) -> str:
+    """Return cases side by side as a part of a page. `facts` is what `governance.side_by_side.side_by_side` gives."""
+    template = _templates.get_template("pair.html")
+    labels = _labels(facts)
+    return "".join(template.render(row=row, labels=labels, pair=_pair) for row in facts["rows"])
+
+
+def _rendered(template: str, facts: Mapping[str, Any]) -> str:
     facts = in_words(facts)
-    pictures = {question["name"]: _picture(question) for question in facts["questions"]}
-    return _templates.get_template("report.html").render(
+    return _templates.get_template(template).render(
         facts=facts,
-        pictures=pictures,
+        pictures={question["name"]: _picture(question) for question in facts["questions"]},
         style=STYLE,
         when=_when,
         day=_day,
         money=_money,
+        curve=_curve,
+        pair=_pair,
+        labels=_labels(facts["side_by_side"]),
     )
+
+
+def _labels(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what the two sides are called; the second is empty where there is one side alone."""
+    return facts["release"].partition("/")[2], facts["baseline"].partition("/")[2]
+
+
+def _pair(row: Mapping[str, Any]) -> tuple[list[Piece], list[Piece]]:
+    reply, before = row["reply"], row["before"]
+    if reply is None or before is None:
+        return ([Piece(reply, other=False)] if reply else []), ([Piece(before, other=False)] if before else [])
+    return differing(reply, before)
+
+
+def _curve(table: Mapping[str, Any]) -> str:
+    lines = [
+        Line(name, tuple((point[0], point[place]) for point in table["curve"]))
+        for place, name in ((1, "p50"), (2, "p95"), (3, "p99"))
+    ]
+    return line_chart(f"{table['title']}: seconds to answer", lines, across="requests a second").inline
 
 
 def card_page(facts: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class _Said(msgspec.Struct):
     message: str = ""
     param: str | None = None
+    code: Any = None
 
 
 class _Body(msgspec.Struct):
@@ -34,6 +35,9 @@ def as_error(fault: UpstreamError) -> dict[str, Any]:
             said = _Said()
         if said.message:
             message = f"{message}: {said.message}"
+        if isinstance(said.code, str) and said.code and said.code not in message:
+            # The provider's own word for it, such as content_policy_violation, is what programs can go by.
+            message = f"{message} ({said.code[:80]})"
         param = said.param
     code = "upstream_" + fault.kind.replace(":", "_")
     return {"error": {"message": message, "type": "upstream_error", "param": param, "code": code}}

@@ -9,14 +9,15 @@ import msgspec
 from pilotage.spec.case_table import rows
 from pilotage.spec.expectation import FORMS, AtMost, Number, Retrieves, Similar, form_faults
 from pilotage.spec.fault import looks_secret, meant
+from pilotage.spec.media import MEDIA, Picture, Sound, media_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TEXT = ("id", "text", "scenario", "kind", "group")
+_TEXT = ("id", "text", "scenario", "kind", "group", "surface")
 _TABLE = (*_TEXT, "messages", "required", "forbidden", "exact", "contains")
 """What a table can hold."""
-_KEYS = (*_TABLE, *FORMS)
+_KEYS = (*_TABLE, *FORMS, *MEDIA)
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _SHOWN = 20
 _LONGEST_ID = 200
@@ -29,7 +30,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     are texts that must all be in it, to the letter. The rest is what `spec.expectation` says. A case with none of all these is asked and measured for time and
     cost, and scored for nothing. `kind` says what it tests: `quality`, `security`, `privacy` or a word of the team's own.
     Cases with the same `group` are alike (one conversation, one document, one question in several words), so they count for less than
-    as many cases of their own. `messages` is a conversation in the place of one question; `text` is then what the user says last in it.
+    as many cases of their own. `surface` is what is asked for, a chat unless it says `images` or `speech`: then `text` is what
+    is painted or read aloud, and the case expects a `picture` or a `sound`. `messages` is a conversation in the place of one question; `text` is then what the user says last in it.
     """
 
     id: str
@@ -49,11 +51,24 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_most: AtMost | None = None
     retrieves: Retrieves | None = None
     refuses: bool | None = None
+    surface: str = "chat"
+    picture: Picture | None = None
+    sound: Sound | None = None
 
     @property
     def scorable(self) -> bool:
         """Return whether it says anything about a right reply."""
-        said = (self.exact, self.schema, self.number, self.similar, self.at_most, self.retrieves, self.refuses)
+        said = (
+            self.exact,
+            self.schema,
+            self.number,
+            self.similar,
+            self.at_most,
+            self.retrieves,
+            self.refuses,
+            self.picture,
+            self.sound,
+        )
         return bool(self.required or self.forbidden or self.contains or self.regex) or any(
             one is not None for one in said
         )
@@ -114,7 +129,7 @@ def _decoded(data: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _case(value: dict[str, Any]) -> tuple[Case | None, list[str]]:
-    wrong = [*_text_faults(value), *_list_faults(value), *form_faults(value)]
+    wrong = [*_text_faults(value), *_list_faults(value), *form_faults(value), *media_faults(value)]
     for key in value:
         near = meant(key, _KEYS)
         if key not in _KEYS and near.startswith("; did you mean") and near.split("'")[1] not in value:

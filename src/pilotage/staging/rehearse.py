@@ -165,8 +165,13 @@ def drawn(plan: Plan, requests: int, *, day: bool = False) -> Trace:
 
 
 def likely(cases: Cases) -> list[list[dict[str, Any]]]:
-    """Return the questions: no probes of security or privacy, unless there is nothing else."""
-    found = [case for case in cases.taken if case.kind not in SAFETY] or list(cases.taken)
+    """Return the questions: no probes of security or privacy, unless there is nothing else. Raise NotMeasured where none is a chat."""
+    found = [case for case in cases.chats if case.kind not in SAFETY] or list(cases.chats)
+    if not found:
+        raise NotMeasured(
+            "every case asks for pictures or sound, and a rehearsal sends chats",
+            hint="add cases without a surface, or rehearse the use case's chats in a folder of their own",
+        )
     return [list(asked(case)) for case in found]
 
 

@@ -26,9 +26,9 @@ FIRST = 15_000
 """Inferences in the first range that is searched, about."""
 WIDER = 4
 LATELY_SECONDS = 30.0
-WIDEST = 60_000
+WIDEST = 45_000
 """Inferences that one search looks at in any case, about. It goes on while it is quick; whoever asks goes on from there."""
-QUICK_SECONDS = 0.04
+QUICK_SECONDS = 0.025
 _SLACK = 10 * MINUTE
 """How much later than its id's time an inference may have started (its request was long in coming)."""
 _BEYOND = "~"

@@ -64,9 +64,12 @@ async def compare_people(
         raise WrongCall("concurrency is at least 1")
     plan = await fetch_plan(command, use_case, variant)
     cases = await fetch_cases(command, plan, max_cases)
-    mine = [case for case in cases.taken if case.kind not in SAFETY]
+    mine = [case for case in cases.chats if case.kind not in SAFETY]
     if not mine:
-        raise NotMeasured(f"{use_case} has no case to vary", hint="cases of kind security and privacy are not varied")
+        raise NotMeasured(
+            f"{use_case} has no case to vary",
+            hint="cases of kind security and privacy, and those for pictures and sound, are not varied",
+        )
     named = [read_template(*file) for file in await fetch_files(command, plan.templates)]
     chosen = list(templates) or named or list(built_in())
     margin = margin_of(plan)

@@ -17,6 +17,7 @@ from pilotage.evaluation.judge.measure import Row, judge_difference, judge_rate,
 from pilotage.evaluation.judge.sheet import sheet
 from pilotage.evaluation.judge.verdict import asks_whether_right, asks_which_is_better, choice_of, verdict_of
 from pilotage.evaluation.measures import SAFETY
+from pilotage.evaluation.media.shelf import part_of
 from pilotage.evaluation.pace import Pace
 from pilotage.evaluation.plan import fetch_cases, fetch_files, fetch_plan
 from pilotage.evaluation.purse import Purse, tariff_of
@@ -25,6 +26,7 @@ from pilotage.spec.label import Label, Preference, read_labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pilotage.evaluation.client import Reply
     from pilotage.evaluation.judge.measure import People
     from pilotage.evaluation.measures import Measure
     from pilotage.evaluation.plan import Command, Plan
@@ -68,7 +70,12 @@ async def judge(
     if not mine:
         raise NotMeasured(f"{use_case} has no case to judge", hint="cases of kind security and privacy are not judged")
     capped, baseline = max_cost is not None, plan.baseline if plan.baseline != plan.candidate else ""
-    asked = {name: tariff_of(plan, name, capped=capped) for name in (plan.candidate, baseline, plan.judge) if name}
+    words = any(case.surface == "chat" for case in mine)
+    asked = {
+        name: tariff_of(plan, name, capped=capped, chats=words or name == plan.judge)
+        for name in (plan.candidate, baseline, plan.judge)
+        if name
+    }
     sides = {name: Answers(command, use_case, name, tariff) for name, tariff in asked.items()}
     pace, purse = Pace(concurrency), Purse(max_cost, plan.currency)
     told = progress or (lambda _what, _done, _of: None)
@@ -77,7 +84,10 @@ async def judge(
         for name in filter(None, (plan.candidate, baseline)):
             await sides[name].collect(client, mine, pace, partial(told, name), purse)
         replies = [
-            tuple(sides[name].replies[answer_key(case)].text if name else None for name in (plan.candidate, baseline))
+            tuple(
+                _judgeable(sides[name].replies[answer_key(case)]) if name else None
+                for name in (plan.candidate, baseline)
+            )
             if all(answer_key(case) in sides[name].replies for name in (plan.candidate, baseline) if name)
             else (None, None)
             for case in mine
@@ -129,14 +139,21 @@ def _labels(files: Sequence[tuple[str, bytes]]) -> People:
     )
 
 
-def _questions(case: Case, now: str | None, before: str | None, *, pairs: bool) -> list[Case]:
+def _judgeable(reply: Reply) -> Reply | None:
+    """Return a reply that the judge can be shown; None where there is none, or what came is too large or of a form that no judge takes."""
+    if reply.text is None or any(part_of(one) is None for one in reply.media):
+        return None
+    return reply
+
+
+def _questions(case: Case, now: Reply | None, before: Reply | None, *, pairs: bool) -> list[Case]:
     asks = [asks_whether_right(case, reply) for reply in (now, before) if reply is not None]
     if pairs and now is not None and before is not None:
         asks += [asks_which_is_better(case, now, before), asks_which_is_better(case, before, now)]
     return asks
 
 
-def _row(case: Case, now: str | None, before: str | None, by: Answers, *, pairs: bool) -> Row:
+def _row(case: Case, now: Reply | None, before: Reply | None, by: Answers, *, pairs: bool) -> Row:
     def said(question: Case) -> Any:
         return by.replies[answer_key(question)]
 
@@ -151,10 +168,10 @@ def _row(case: Case, now: str | None, before: str | None, by: Answers, *, pairs:
     mine, theirs = verdicts
     return Row(
         case,
-        now,
+        now.text if now is not None else None,
         None if mine is None else mine.verdict == "right",
         mine.why if mine else "",
-        before,
+        before.text if before is not None else None,
         None if theirs is None else theirs.verdict == "right",
         better,
     )

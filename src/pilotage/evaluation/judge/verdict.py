@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
+from pilotage.evaluation.media.shelf import part_of
 from pilotage.spec.case import Case
 
 if TYPE_CHECKING:
@@ -34,19 +35,21 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def asks_whether_right(case: Case, reply: str) -> Case:
+def asks_whether_right(case: Case, reply: Reply) -> Case:
     """Return what the judge is asked about one reply. The rubric is the prompt of the judge's own release."""
-    body = f"{_marked('QUESTION', case.text)}\n\n{_marked('REPLY', reply)}{_expected(case)}"
+    body = f"{_marked('QUESTION', case.text)}\n\n{_marked('REPLY', _told(reply))}{_expected(case)}"
     form = f'{_FORM}: {{"verdict": "right"}} or {{"verdict": "wrong"}}, and in it, if you like, "why" in a sentence.'
-    return _case(f"Is the reply right?\n\n{_WARNING}\n\n{body}\n\n{form}")
+    return _case(f"Is the reply right?\n\n{_WARNING}\n\n{body}\n\n{form}", reply)
 
 
-def asks_which_is_better(case: Case, first: str, second: str) -> Case:
+def asks_which_is_better(case: Case, first: Reply, second: Reply) -> Case:
     """Return what the judge is asked about two replies; asked in both orders, it shows whether it minds the order."""
-    replies = f"{_marked('FIRST REPLY', first)}\n\n{_marked('SECOND REPLY', second)}"
+    replies = f"{_marked('FIRST REPLY', _told(first))}\n\n{_marked('SECOND REPLY', _told(second, len(first.media)))}"
     form = f'{_FORM}: {{"better": "first"}}, {{"better": "second"}} or {{"better": "tie"}}, with "why" if you like.'
     return _case(
-        f"Which reply is better?\n\n{_WARNING}\n\n{_marked('QUESTION', case.text)}\n\n{replies}{_expected(case)}\n\n{form}"
+        f"Which reply is better?\n\n{_WARNING}\n\n{_marked('QUESTION', case.text)}\n\n{replies}{_expected(case)}\n\n{form}",
+        first,
+        second,
     )
 
 
@@ -88,5 +91,17 @@ def _expected(case: Case) -> str:
     return "\n\nA right reply holds:\n" + "\n".join(lines) if lines else ""
 
 
-def _case(text: str) -> Case:
-    return Case(id=digest_of(text), text=text, kind="judge")
+def _told(reply: Reply, before: int = 0) -> str:
+    """Return a reply's words; of pictures and sound, which of those that are shown it is."""
+    if not reply.media:
+        return reply.text or ""
+    return "\n".join(f"{one.kind} {at} of those that follow" for at, one in enumerate(reply.media, before + 1))
+
+
+def _case(text: str, *replies: Reply) -> Case:
+    shown = [part for reply in replies for one in reply.media if (part := part_of(one)) is not None]
+    if not shown:
+        return Case(id=digest_of(text), text=text, kind="judge")
+    content = [{"type": "text", "text": text}, *shown]
+    name = digest_of(f"{text}\0{' '.join(one.digest for reply in replies for one in reply.media)}")
+    return Case(id=name, text=text, kind="judge", messages=({"role": "user", "content": content},))
