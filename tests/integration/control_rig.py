@@ -205,11 +205,11 @@ class Serving:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def to_canary(self, text: str = USE_CASE) -> None:
+    def to_canary(self, text: str = USE_CASE, name: str = "help") -> None:
         """Register the use case and bring its candidates to the first step of the ramp, with evidence on record."""
-        directory = write_use_case(self.workspace.parent / "help", text)
+        directory = write_use_case(self.workspace.parent / name, text)
         result = self.command("apply", files=files_of(directory))
-        fact = {"use_case": "help", "n": 400, "method": "test", "data": "0" * 64, "baseline": result["live"]}
+        fact = {"use_case": name, "n": 400, "method": "test", "data": "0" * 64, "baseline": result["live"]}
         for candidate in (release for release in result["releases"].values() if release != result["live"]):
             for measure, value in (
                 ("quality", 0.9),
@@ -221,7 +221,7 @@ class Serving:
                 told = {**fact, "release": candidate, "measure": measure, "value": value, "low": value, "high": value}
                 self.command("record_evidence", **told)
         for _ in ("poc", "staging", "canary"):
-            self.command("promote", use_case="help")
+            self.command("promote", use_case=name)
 
     @property
     def rollout(self) -> dict[str, Any]:
