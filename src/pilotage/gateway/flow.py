@@ -32,7 +32,9 @@ class Flow(asyncio.Protocol):
             self._writable = None
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        # A caller that was told that its bytes make no request is told nothing after that.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     async def drain(self) -> None:
         """Wait while the caller reads more slowly than we write."""

@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from pilotage.guardrails.folded import Folded
+from pilotage.guardrails.identifiers import KINDS
 from pilotage.guardrails.injection import Injection
 from pilotage.guardrails.links import Links
-from pilotage.guardrails.personal_data import KINDS, PersonalData
+from pilotage.guardrails.personal_data import PersonalData
 from pilotage.guardrails.phone import Phones
 from pilotage.guardrails.phrases import Phrases
 from pilotage.guardrails.prompt_words import PromptWords

@@ -2,162 +2,32 @@
 
 Names and postal addresses have no form of their own and are not found. A set of patterns decides in one pass whether
 there is anything to look at; where each thing begins and ends, and whether its check digits are right, is asked only
-then. All patterns are RE2's: none takes longer than in proportion to the text. Every match is short, and what may still
-become one is held, so that the same is found however the text comes in pieces.
+then. What may still become a match is held, so that the same is found however the text comes in pieces.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import re2
 
-from pilotage.guardrails.check_digits import is_card, is_iban, is_national, is_national_lettered
 from pilotage.guardrails.folded import Folded
+from pilotage.guardrails.identifiers import FORMS, KINDS, OPEN, Form
 from pilotage.guardrails.look import Find, Late, Sight, Timer, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pilotage.guardrails.phone import Phones
-
-KINDS = ("secret", "email", "iban", "card", "national_number", "ip", "phone")
-"""In the order in which they are looked for: what was found as one thing is not looked at for another."""
 
 _OFFLINE_SECONDS = 5.0
 WITHHELD = "[withheld: it could not be searched for personal data in time]"
 _WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _GROUP = re.compile(r"[0-9A-Za-z]+")
-_NO_DIGITS = str.maketrans("", "", " ./()+-")
 _TRIES = 6
 _NEAR = 40
 _MORE = re.compile(rb"\.?\d")
-_DATE = re.compile(r"(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)")
-_CALLED = re.compile(r"tel[.:e ]|phone|call|mobile|cell|fax|sms|whatsapp|reach|dial|handy|rufnummer|\bat $")
-_PREFIXES = r"(?:sk-|[rsp]k_(?:live|test)_|plt_|gh[pousr]_|github_pat_|glpat-|hf_|npm_|xox[abeprs]-|AKIA|ASIA|AIza|eyJ|gsk_|xai-|SG\.)"
-
-
-class Hit(msgspec.Struct, frozen=True):
-    """How many of one kind were found."""
-
-    kind: str
-    count: int
-
-
-def is_address(text: str) -> bool:
-    if not any(sign.isdigit() for sign in text):
-        return False
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_phone(text: str, before: str) -> bool:
-    """7 to 15 digits, as people write phone numbers: with a + or a 0 ahead, in groups, or beside a word for it."""
-    digits = len(text.translate(_NO_DIGITS))
-    if not 7 <= digits <= 15 or _DATE.match(text):
-        return False
-    if text.startswith(("+", "00", "(")):
-        return True
-    groups = len(_GROUP.findall(text))
-    if groups > 1 and (text.startswith("0") or digits >= 10) and digits / groups >= 2:
-        return True
-    return (groups == 1 and text.startswith("0") and digits >= 9) or _CALLED.search(before) is not None
-
-
-def is_secret(text: str) -> bool:
-    """A known prefix with enough behind it that people would not write."""
-    if text.startswith("eyJ"):
-        return text.count(".") == 2
-    return any(sign.isdigit() for sign in text) or text.startswith("-")
-
-
-class _Form(NamedTuple):
-    """`gate` is part of the set; `pattern` finds where; `parts` that only some of its groups may be what is meant."""
-
-    kind: str
-    gate: str
-    pattern: str
-    check: Callable[[str, str], bool] | None
-    parts: bool
-    before: str = ""
-    """Signs that must not stand before it, beside those of words."""
-    closed: bool = True
-    """Whether a sign of a word must not stand behind it."""
-    least: int = 0
-    """Signs that it has at least."""
-
-
-_NUMBER = r"(?:\+|\(?0{0,2})?\d(?:[ ./()-]{0,2}\d){6,16}"
-_FORMS = (
-    _Form(
-        "secret",
-        rf"{_PREFIXES}[\w-]{{10}}",
-        rf"{_PREFIXES}[\w-]{{10,}}(?:\.[\w-]{{8,}}){{0,2}}",
-        lambda text, _: is_secret(text),
-        False,
-        "-",
-    ),
-    _Form(
-        "secret",
-        r"-----BEGIN ",
-        r"-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]*(?:-----END [A-Z ]{0,24}PRIVATE KEY-----)?",
-        None,
-        False,
-        closed=False,
-    ),
-    _Form(
-        "email",
-        r"[\w.%+'-]@[\w-]+\.",
-        r"[\w.%+'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}",
-        None,
-        False,
-        closed=False,
-    ),
-    _Form(
-        "iban",
-        r"[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]){11}",
-        r"[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}",
-        lambda text, _: is_iban(text),
-        True,
-        least=15,
-    ),
-    _Form("card", r"\d(?:[ -]?\d){12}", r"\d(?:[ -]?\d){12,18}", lambda text, _: is_card(text), True, "-", least=13),
-    _Form("national_number", r"\d(?:[ .+-]?\d){8}", r"\d(?:[ .+-]?\d){8,14}", is_national, True, "-.", least=9),
-    _Form(
-        "national_number",
-        r"(?:[A-Za-z]{2} ?\d\d ?\d\d ?\d\d ?|\d{6}[\d-]|[A-Za-z]{6}[0-9A-Za-z]{2}[A-Za-z]\d)[0-9A-Za-z]",
-        r"[A-Za-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-Da-d]|[XYZxyz]?-?\d{7,8}-?[A-Za-z]|[A-Za-z]{6}[0-9A-Za-z]{2}[A-Za-z]\d[0-9A-Za-z]{6}",
-        lambda text, _: is_national_lettered(text),
-        False,
-        "-",
-    ),
-    _Form("ip", r"\d\.\d{1,3}\.\d{1,3}\.\d", r"(?:\d{1,3}\.){3}\d{1,3}", lambda text, _: is_address(text), False, ".:"),
-    _Form(
-        "ip",
-        r"[0-9A-Fa-f]:[0-9A-Fa-f:]*:[0-9A-Fa-f]|::[0-9A-Fa-f]|[0-9A-Fa-f]::",
-        r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}",
-        lambda text, _: is_address(text),
-        False,
-        ".:",
-    ),
-    _Form("phone", r"\d(?:[ ./()-]{0,2}\d){6}", _NUMBER, is_phone, True, "+.-", least=7),
-)
-
-# All that may become a match with what follows.
-_OPEN = {
-    "secret": rf"{_PREFIXES}[\w.-]*|\w{{1,12}}-?|-{{1,5}}(?:B(?:EGIN? ?)?)?|-----BEGIN [-A-Za-z0-9+/=\s\\]*",
-    "email": r"[\w.%+'-]{1,64}(?:@[\w.-]{0,560})?",
-    "iban": r"[A-Za-z](?:[A-Za-z](?:\d(?:\d(?: ?[A-Za-z0-9]){0,30} ?)?)?)?",
-    "national_number": r"[A-Za-z]{2} ?[\d ]{0,9}|[A-Za-z]{1,6}[0-9A-Za-z]{0,11}|[XYZxyz]-?\d{0,8}-?",
-    "ip": r"[0-9A-Fa-f:.]{1,48}",
-}
 _NUMBER_SIGNS = b"0123456789 ./()+-"
 _PLAIN = bytes(sign for sign in range(128) if sign not in b"0123456789@:-")
 """Of these signs alone nothing consists that is looked for, but for a token that begins with this."""
@@ -165,6 +35,13 @@ _TOKEN = b"eyJ"
 _WORD_MOST = 64
 _LONG = re2.compile(rb"[\d ./()+-]{256}")
 """Of such a run each piece is looked at for itself, wherever the text is cut: nothing need be held for longer."""
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """How many of one kind were found."""
+
+    kind: str
+    count: int
 
 
 class PersonalData:
@@ -175,13 +52,13 @@ class PersonalData:
     def __init__(self, kinds: tuple[str, ...] = KINDS, phones: Phones | None = None) -> None:
         self.kinds = tuple(kind for kind in KINDS if kind in kinds)
         self._phones = phones
-        self._forms = [form for form in _FORMS if form.kind in kinds]
+        self._forms = [form for form in FORMS if form.kind in kinds]
         self._patterns = [re2.compile(form.pattern.encode()) for form in self._forms]
         self._gate = re2.Set.SearchSet()
         for form in self._forms:
             self._gate.Add(form.gate.encode())
         self._gate.Compile()
-        parts = [_OPEN[kind] for kind in self.kinds if kind in _OPEN]
+        parts = [OPEN[kind] for kind in self.kinds if kind in OPEN]
         self._open = re2.compile(rf"(?:{'|'.join(parts)})\z".encode()) if parts else None
 
     def nothing(self, data: bytes) -> bool:
@@ -258,7 +135,7 @@ class PersonalData:
         return finds
 
     def _part(
-        self, form: _Form, data: bytes, candidate: tuple[int, int], most: int
+        self, form: Form, data: bytes, candidate: tuple[int, int], most: int
     ) -> tuple[tuple[int, int] | None, int]:
         """Return what is meant within a match, if anything, and where the search goes on.
 
@@ -282,10 +159,11 @@ class PersonalData:
                     return (start, after), after
         return None, start + (ends[0] if len(ends) > 1 else len(text))
 
-    def _right(self, form: _Form, text: str, before: str) -> bool:
-        if form.kind == "phone" and self._phones is not None:
-            return self._phones.right(text)
-        return form.check is None or form.check(text, before)
+    def _right(self, form: Form, text: str, before: str) -> bool:
+        if form.check is not None and not form.check(text, before):
+            return False
+        # Plans are full of numbers that dates, sums and orders have too: what is in one must look like a phone's as well.
+        return form.kind != "phone" or self._phones is None or self._phones.right(text)
 
 
 def _plain(data: bytes) -> bool:
@@ -293,7 +171,7 @@ def _plain(data: bytes) -> bool:
     return not data.translate(None, _PLAIN) and _TOKEN not in data
 
 
-def _goes_on(form: _Form, data: bytes, after: int, most: int) -> bool:
+def _goes_on(form: Form, data: bytes, after: int, most: int) -> bool:
     """Return whether what follows says that this is only the beginning of something else."""
     if form.kind == "ip" and _MORE.match(data, after, most):
         return True
