@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import axe_playwright_python
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
-MARKUP = "<script>window.hit=1</script><img src=x onerror='window.hit=1'>\"><b>bold</b>{{7*7}}"
+MARKUP = "<script>window.wasRun=1</script><img src=x onerror='window.wasRun=1'>\"><b>bold</b>{{7*7}}"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 CHECKS = """async (only) => {
   const found = await axe.run(document, {resultTypes: ["violations"], ...(only ? {runOnly: {type: "rule", values: [only]}} : {})});
@@ -28,11 +28,17 @@ class Looking:
         self.context.set_default_timeout(60_000)
         self.page: Page = self.context.new_page()
         self.noticed: list[str] = []
-        self.page.on("dialog", lambda dialog: (self.noticed.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", self._dialog)
         self.page.on("pageerror", lambda error: self.noticed.append(f"an error: {error}"))
-        self.page.on("console", lambda said: self.noticed.append(said.text) if "Content Security" in said.text else None)
+        self.page.on(
+            "console", lambda said: self.noticed.append(said.text) if "Content Security" in said.text else None
+        )
         if key:
             self.sign_in(key)
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.noticed.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
 
     def sign_in(self, key: str) -> None:
         self.open("/sign-in")
@@ -70,9 +76,11 @@ class Looking:
             if beyond > 0:
                 found.append(f"{beyond} px beyond {width} px")
         self.page.set_viewport_size({"width": 1280, "height": 900})
-        if self.page.evaluate("window.hit"):
+        if self.page.evaluate("window.wasRun"):
             found.append("markup was run")
-        loose = self.page.eval_on_selector_all("body script, img[onerror], main b", "all => all.map((one) => one.outerHTML)")
+        loose = self.page.eval_on_selector_all(
+            "body script, img[onerror], main b", "all => all.map((one) => one.outerHTML)"
+        )
         return found + [f"markup became an element: {one}" for one in loose if one]
 
     def _axe(self, only: str) -> list[str]:

@@ -37,7 +37,7 @@ EVIL = (
     .replace("answers questions", TOML)
     .replace("books rooms", f"{TOML}{LONG}")
 )
-MANY = 70
+MANY = 15
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,8 @@ def world(server: Serving, empty: list[str]) -> Serving:
     """A use case at the last step of its ramp, one with markup wherever people write, one that begins, and many others."""
     assert empty is not None
     place = server.workspace.parent
-    server.to_canary(KEEPING)
+    # By another hand than that which makes the approver's key: nobody approves what they registered.
+    server.to_canary(KEEPING, author=server.key("operate", person="ada"))
     name = "e" * 63
     applied = server.command("apply", files=files_of(write_use_case(place / "evil", EVIL)))
     live = applied["live"]
@@ -78,7 +79,7 @@ def world(server: Serving, empty: list[str]) -> Serving:
         server.command("apply", files=files_of(write_use_case(place / "other", text)))
     server.command("promote", use_case=name, reason=MARKUP)
     fact = {"use_case": name, "n": 400, "method": MARKUP, "data": "0" * 64, "baseline": live, "release": candidate}
-    server.command("record_evidence", **fact, measure="quality", value=0.1, low=0.05, high=0.2)
+    server.command("record_evidence", **fact, measure="quality_difference", value=-0.1, low=-0.2, high=-0.05)
     server.command("pause", use_case=name, reason=MARKUP)
     key = server.key("infer", "feedback")
     for number in range(3):
@@ -119,16 +120,16 @@ def test_a_stranger_finds_why_a_gate_is_closed_and_what_it_was_judged_on(world: 
     page.get_by_label("Name holds").fill("eee")
     page.get_by_role("button", name="Show", exact=True).click()
     page.get_by_role("link", name="Gate into staging").click()
-    held = page.locator("ul.gate li").filter(has_not=page.locator(".pass")).filter(has_text="quality").first
+    held = page.locator("ul.gate li").filter(has_text="quality_difference")
     expect(held).to_contain_text("Opens with:")
-    page.get_by_role("link", name="the evidence for quality").first.click()
+    page.get_by_role("link", name="the evidence for quality_difference").click()
     told = looking.text()
-    for fact in ("400", "0" * 64, MARKUP, "0.05 to 0.2", "local:"):
+    for fact in ("400", "0" * 64, MARKUP, "-0.2 to -0.05", "local:"):
         assert fact in told
 
 
 def test_approving_is_for_those_with_the_role(world: Serving, opened: Open) -> None:
-    operator, approver = opened(world.key("operate")), opened(world.key("approve"))
+    operator, approver = opened(world.key("operate")), opened(world.key("approve", person="grace"))
     operator.open("/use-cases/help")
     expect(operator.page.get_by_text("Approve: takes the role approve")).to_be_visible()
     assert not operator.page.get_by_role("link", name="Approve").count()
@@ -145,7 +146,7 @@ def test_approving_is_for_those_with_the_role(world: Serving, opened: Open) -> N
     assert page.url.endswith("/act/approve"), "a reason must be written"
     page.get_by_label("Why").fill(MARKUP)
     page.get_by_role("button", name="Approve").click()
-    page.wait_for_url("**/use-cases/help")
+    expect(page.get_by_role("heading", name="help", exact=True)).to_be_visible()
     entry = world.command("ledger", use_case="help", newest=40, spoken=True)["entries"]
     given = [one for one in entry if one["action"] == "approve"]
     assert [one["detail"]["reason"] for one in given] == [MARKUP]
@@ -186,7 +187,14 @@ def test_every_page_is_fit_for_everybody(world: Serving, opened: Open) -> None:
         waiting.extend(looking.links())
     assert not faults, "\n".join(faults)
     kinds = {one.partition("?")[0].removesuffix("True").removesuffix("False") for one in seen}
-    for wanted in ("/", "/ledger", "/ledger/#", "/use-cases/help", "/use-cases/help/act/rollback", "/use-cases/help/inferences"):
+    for wanted in (
+        "/",
+        "/ledger",
+        "/ledger/#",
+        "/use-cases/help",
+        "/use-cases/help/act/rollback",
+        "/use-cases/help/inferences",
+    ):
         assert wanted in kinds, f"no link leads to {wanted}"
 
 
@@ -205,7 +213,6 @@ def test_many_use_cases_are_a_page_at_a_time(opened: Open, world: Serving) -> No
     assert len(looking.page.content()) < 200_000
     looking.page.get_by_role("link", name=f"All {MANY}").click()
     expect(looking.page.get_by_role("heading", name="other-000")).to_be_visible()
-    looking.page.get_by_role("link", name="After these").click()
     expect(looking.page.get_by_role("heading", name=f"other-{MANY - 1:03}")).to_be_visible()
 
 
@@ -223,21 +230,26 @@ def test_a_bad_answer_becomes_a_case(opened: Open, world: Serving) -> None:
 
 
 def test_a_rollout_advances_and_a_bad_one_rolls_back_while_somebody_watches(opened: Open, world: Serving) -> None:
-    world.to_canary(USE_CASE.replace('"help"', '"live"').replace("demands = [\"safe\", \"approve\"]", 'demands = ["safe"]'), "live")
+    world.to_canary(USE_CASE.replace('"help"', '"live"'), "live")
     key = world.key("infer", "feedback")
     looking = opened(world.key("operate"))
     looking.open("/use-cases/live")
     looking.page.evaluate("window.same = true")
     until(lambda: world.chat(key, "first", model="live").status == 200)
+    said = {"id": "content", "unit": "first", "use_case": "live", "metric": "complained"}
+    assert world.feedback(key, **said, value=0).status == 202
     for number in range(60):
         assert world.chat(key, f"good-{number}", model="live").status == 200
     expect(looking.page.locator("[aria-current=step]")).to_have_text("90 %")
-    for number in range(100):
+    ended = looking.page.get_by_role("heading", name="Rollout: rolled back")
+    for number in range(600):
+        if ended.is_visible():
+            break
         reply = world.chat(key, f"bad-{number}", model="live")
         after = reply.headers["x-pilotage-variant"] == "after"
         said = {"id": f"bad-{number}", "unit": f"bad-{number}", "use_case": "live", "metric": "complained"}
         assert world.feedback(key, **said, value=int(after)).status == 202
-    expect(looking.page.get_by_role("heading", name="Rollout: rolled back")).to_be_visible()
+    expect(ended).to_be_visible()
     assert looking.page.evaluate("window.same") is True, "the page was never loaded again"
 
 

@@ -205,10 +205,13 @@ class Serving:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def to_canary(self, text: str = USE_CASE, name: str = "help") -> None:
+    def to_canary(self, text: str = USE_CASE, name: str = "help", *, author: str = "") -> None:
         """Register the use case and bring its candidates to the first step of the ramp, with evidence on record."""
         directory = write_use_case(self.workspace.parent / name, text)
-        result = self.command("apply", files=files_of(directory))
+        files = {"files": files_of(directory)}
+        applied = ask(self.control, "POST", "/api/v1/commands/apply", files, key=author or self.token)
+        assert applied.status == 200, applied.body
+        result = applied.json["result"]
         fact = {"use_case": name, "n": 400, "method": "test", "data": "0" * 64, "baseline": result["live"]}
         for candidate in (release for release in result["releases"].values() if release != result["live"]):
             for measure, value in (
