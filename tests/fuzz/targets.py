@@ -26,11 +26,13 @@ from pilotage.guardrails.passage import Passage
 from pilotage.guardrails.personal_data import WITHHELD, PersonalData, redact
 from pilotage.guardrails.window import Window
 from pilotage.serving import chat, embeddings, images, messages, responses, speech
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.filtering import answered
 from pilotage.serving.filtering import chat as chat_filter
 from pilotage.serving.filtering import responses as responses_filter
+from pilotage.serving.filtering.chat_sieve import ChatSieve
 from pilotage.serving.filtering.texts import rewritten, texts
-from pilotage.serving.outcome import Exposure, Outcome
+from pilotage.serving.outcome import Outcome
 from pilotage.serving.routing import Assignment
 from pilotage.spec.answer_schema import Unusable
 from pilotage.spec.filter_rule import FilterRule
@@ -237,6 +239,7 @@ def answer(data: bytes) -> None:
             chat_filter.clear(data, _FILTERS)
         said = (answered.chat if one.chats else answered.response)(replies[-1], stream=False)
         if said is not None:
+            assert said.usage is None or all(type(one) in (int, type(None)) for one in said.usage)
             replies.append(through.ended(said.form, stream=False))
         for reply in replies:
             try:
@@ -254,7 +257,7 @@ def stream(data: bytes) -> None:
     found = Splitter().feed(data)
     for one in _STREAMS:
         passage = Passage(_FILTERS)
-        sieve = chat_filter.ChatSieve(passage) if one.chats else responses_filter.ResponsesSieve(passage)
+        sieve = ChatSieve(passage) if one.chats else responses_filter.ResponsesSieve(passage)
         out = sieve.take_all(found)
         assert isinstance(out, bytes)
         relay: Any = one.relay(_Unread(), _outcome(one), "r")
@@ -398,6 +401,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         + event(b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}')
         + event(b'{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}')
         + event(b'{"type":"message_stop"}'),
+        event(b'{"type":{},"item":{"type":{}}}') + event(b'{"type":"x","response":{},"item":{"type":[]}}'),
     ),
     "nested": (b'{"to":"jane@example.org","note":"{\\"a\\":[4111111111111111]}"}',),
     "offsets": ("abc\uff11\uff12\u200b\u0430\u00e9\ufb01x".encode(),),

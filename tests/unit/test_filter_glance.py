@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pilotage.guardrails.filters import Filters
 from pilotage.guardrails.passage import Passage
-from pilotage.serving.filtering import chat
+from pilotage.serving.filtering.chat_sieve import ChatSieve
 from pilotage.serving.filtering.texts import plain, texts
 from pilotage.spec.filter_rule import FilterRule
 from pilotage.upstream.sse import event
@@ -69,7 +69,7 @@ def test_plain_texts_are_all_texts_or_none(messages: list[dict[str, object]]) ->
 @given(st.lists(WORDS, max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_events_that_are_alike_say_what_each_read_whole_would_say(words: list[str]) -> None:
-    quick, slow = chat.ChatSieve(passage(FOUND)), chat.ChatSieve(passage(FOUND))
+    quick, slow = ChatSieve(passage(FOUND)), ChatSieve(passage(FOUND))
     for number, word in enumerate(words):
         # Told apart by a field of their own, no two events are alike.
         one = quick.take(chunk(word))
@@ -78,7 +78,7 @@ def test_events_that_are_alike_say_what_each_read_whole_would_say(words: list[st
 
 
 def test_an_event_that_says_more_is_read_whole() -> None:
-    sieve = chat.ChatSieve(passage(FOUND))
+    sieve = ChatSieve(passage(FOUND))
     assert sieve.take(chunk("one, "))
     sneaked = chunk("two ").replace(b'"two "', b'"two ","more":"jo@example.com"')
     assert b"example.com" not in sieve.take(sneaked)
@@ -101,7 +101,7 @@ def test_events_that_come_together_say_what_they_would_say_one_by_one(words: lis
         event(b"[DONE]"),
     ]
     events = [*map(chunk, words), *ending]
-    together, apart = chat.ChatSieve(passage(FOUND)), chat.ChatSieve(passage(FOUND))
+    together, apart = ChatSieve(passage(FOUND)), ChatSieve(passage(FOUND))
     alone = b"".join(apart.take(one) for one in events)
     out = b""
     for size in [*sizes, len(events)]:
@@ -112,7 +112,7 @@ def test_events_that_come_together_say_what_they_would_say_one_by_one(words: lis
 
 
 def test_nothing_follows_what_is_blocked() -> None:
-    sieve = chat.ChatSieve(passage(FilterRule(name="pii", kind="personal_data", side="both", action="block")))
+    sieve = ChatSieve(passage(FilterRule(name="pii", kind="personal_data", side="both", action="block")))
     out = sieve.take_all([chunk("mail "), chunk("jo@example.com "), chunk("or call "), chunk("us"), event(b"[DONE]")])
     assert sieve.done
     assert b"example.com" not in out

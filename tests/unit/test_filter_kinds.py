@@ -85,6 +85,19 @@ def test_runs_of_the_prompts_own_words_are_a_leak(text: str, clean: str) -> None
         ("https://[::1]/", "link"),
         ("![x](data:image/png;base64,AAAA)", "script"),
         ("[x](javascript:alert)", "script"),
+        # As Markdown and HTML read them, all of these lead to https or run a script.
+        ("![x](&#104;ttps://evil.net/?q=s)", "link"),
+        ("<img src='&#x68;ttps://evil.net/'>", "link"),
+        ("![x](https\\://evil.net/a)", "link"),
+        ("![x](https&colon;//evil.net/a)", "link"),
+        ("![x](\\/\\/evil.net/a)", "link"),
+        ("[x]: <https\\:evil.net>", "link"),
+        ("[x](java&#115;cript:evil)", "link"),
+        ("[x](java&Tab;script:evil)", "link"),
+        ('<a href="java\tscript:evil">', "link"),
+        ('<img src = " ht\ntps://evil.net/a">', "link"),
+        ("[x](vnd.app:evil)", "link"),
+        ("app://evil/x", "link"),
     ],
 )
 def test_links_to_other_hosts_are_found_in_any_markup(text: str, kind: str) -> None:
@@ -104,6 +117,11 @@ def test_links_to_other_hosts_are_found_in_any_markup(text: str, kind: str) -> N
         "std::vector",
         "EXAMPLE.COM",
         "Http errors; https: is safe",
+        "[x](my\\_file.md) and [y](../a/b.md#c)",
+        "[x](mailto:jane@acme.org) [y](tel:+4930901820)",
+        "[Agent]: Note: it is 12:30",
+        "[12:30]: [ok](#a:b)",
+        "src = a.b, R&D; data = { 'a': 1 }",
     ],
 )
 def test_listed_hosts_and_what_is_no_link_stay(text: str) -> None:
@@ -124,6 +142,15 @@ PIECES = [
     "send",
 ]
 PIECES += [
+    "](https:",
+    "src='",
+    "href = ",
+    "]: ",
+    "&#104;",
+    "ttps",
+    ":",
+    "\t",
+    "mailto:",
     "https:",
     "//",
     "evil.net",

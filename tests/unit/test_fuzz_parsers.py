@@ -18,7 +18,8 @@ from pilotage.gateway.caller import Caller
 from pilotage.gateway.listener import Listener
 from pilotage.gateway.wire import Incoming, path_of
 from pilotage.serving import chat, embeddings, images, messages, responses, speech
-from pilotage.serving.outcome import Exposure, Outcome
+from pilotage.serving.exposure import Exposure
+from pilotage.serving.outcome import Outcome
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
 from pilotage.spec.release import Release, UpstreamAddress

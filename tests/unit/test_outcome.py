@@ -5,7 +5,8 @@ import pytest
 from pilotage.clock import FrozenClock
 from pilotage.records import Finished, Started
 from pilotage.serving.chat import parse
-from pilotage.serving.outcome import Exposure, Outcome
+from pilotage.serving.exposure import Exposure
+from pilotage.serving.outcome import Outcome
 from pilotage.serving.routing import Assignment
 from pilotage.spec.release import Release, UpstreamAddress
 from pilotage.spec.route import Route

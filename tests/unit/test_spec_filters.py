@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def test_filters_are_part_of_the_release_and_none_leaves_it_as_it_was() -> None:
         ('kind = "injection"\naction = "redact"', 9, "is nothing that kind 'injection' can do"),
         ('kind = "topics"\ntopics = ["..."]', 9, "without a letter or digit"),
         ('kind = "length"\nmost = 9\nhosts = ["a"]', 10, "hosts has no meaning for kind 'length'"),
+        ('kind = "names"', 7, "kind 'names' needs model, and it is empty"),
+        ('kind = "names"\nmodel = "/etc/models/en"', 9, "is no model of spaCy's; write its package"),
         ('kind = "schema"\nfile = "none.json"', 9, "the file 'none.json' is not there"),
         ('kind = "schema"\nfile = "*.json"', 9, "names one file; wildcards have no meaning here"),
         ('kind = "schema"\nside = "in"', 9, "is nothing that kind 'schema' can do; write 'out'"),
@@ -79,6 +82,13 @@ def test_filters_are_part_of_the_release_and_none_leaves_it_as_it_was() -> None:
 def test_faults_name_their_line_and_what_would_be_right(table: str, line: int, says: str) -> None:
     found = faults(HEAD + "[filters.one]\n" + table + "\n")
     assert any(fault.startswith(f"usecase.toml:{line}: ") and says in fault for fault in found), found
+
+
+@pytest.mark.skipif(importlib.util.find_spec("presidio_analyzer") is not None, reason="presidio-analyzer is installed")
+def test_names_need_a_package_and_say_which() -> None:
+    (found,) = faults(HEAD + '[filters.one]\nkind = "names"\nmodel = "en_core_web_lg"\n')
+    assert found.startswith("usecase.toml:8: ")
+    assert "install 'pilotage[presidio]' and the model" in found
 
 
 def test_a_schemas_file_is_part_of_the_release_and_its_faults_are_told() -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pilotage.clock import FrozenClock
 from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving import chat, embeddings, images, messages, responses, speech
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.messages.reply import to_message
-from pilotage.serving.outcome import Exposure, Outcome
+from pilotage.serving.outcome import Outcome
 from pilotage.serving.request import Request
 from pilotage.serving.routing import Assignment
 from pilotage.spec.release import Release, UpstreamAddress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from pilotage.app.connect import bounded, connect
 from pilotage.errors import UpstreamError
 from pilotage.spec.release import UpstreamAddress
 from pilotage.upstream.http import HttpUpstream
+from pilotage.upstream.names import PresidioNames
 from pilotage.upstream.pipeline import PipelineUpstream, Unloadable, load
 from pilotage.upstream.ranking import Index, articles
 from pilotage.upstream.search import SearchUpstream
@@ -50,6 +52,8 @@ class WorkerUpstreams:
         self._callables = callables
         self._pipelines: dict[UpstreamAddress, PipelineUpstream] = {}
         self._search: dict[Knowledge, SearchUpstream] = {}
+        self.names = PresidioNames()
+        self._preparing: dict[str, asyncio.Task[None]] = {}
 
     def of(self, release: Release) -> Upstream:
         if release.upstream.kind == "search":
@@ -92,12 +96,18 @@ class WorkerUpstreams:
         self._search = {key: kept for key, kept in self._search.items() if key in knowledge}
         self._http = {key: kept for key, kept in self._http.items() if key in addresses}
 
+        for rule in {rule for release in releases.values() for rule in release.filters if rule.kind == "names"}:
+            if rule.model not in self._preparing:
+                self._preparing[rule.model] = asyncio.create_task(self.names.prepare(rule.model))
         for address in [address for address in self._pipelines if address not in addresses]:
             self._pipelines.pop(address).stop()
 
     async def close(self) -> None:
         for pipeline in self._pipelines.values():
             pipeline.stop()
+        for task in self._preparing.values():
+            task.cancel()
+        await self.names.close()
         await self._pool.close()
 
     def _import(self, release: Release) -> None:

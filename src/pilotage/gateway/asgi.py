@@ -19,7 +19,8 @@ from pilotage.gateway.metrics import Figures
 from pilotage.gateway.spans import Spans
 from pilotage.gateway.surfaces import surfaces
 from pilotage.gateway.wire import Incoming, refused
-from pilotage.serving.outcome import CLIENT_GONE, Signals
+from pilotage.serving.outcome import CLIENT_GONE
+from pilotage.serving.recording import Signals
 from pilotage.serving.serve import Server
 from pilotage.spec.price import MILLION
 

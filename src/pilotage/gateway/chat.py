@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pilotage.clock import Clock
 from pilotage.errors import UpstreamError
 from pilotage.gateway.wire import Incoming, refused
-from pilotage.serving.outcome import Exposure
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.request import BODY_LIMIT, Request
 from pilotage.serving.serve import Whole, answers
 

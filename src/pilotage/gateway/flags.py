@@ -22,7 +22,7 @@ from pilotage.serving.request import decode
 
 if TYPE_CHECKING:
     from pilotage.gateway.door import Door
-    from pilotage.serving.outcome import Recorder
+    from pilotage.serving.recording import Recorder
     from pilotage.serving.routing import Assignment
     from pilotage.spec.route import Route
 

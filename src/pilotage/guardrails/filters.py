@@ -9,6 +9,7 @@ from pilotage.guardrails.folded import Folded
 from pilotage.guardrails.identifiers import KINDS
 from pilotage.guardrails.injection import Injection
 from pilotage.guardrails.links import Links
+from pilotage.guardrails.names import Names
 from pilotage.guardrails.personal_data import PersonalData
 from pilotage.guardrails.phone import Phones
 from pilotage.guardrails.phrases import Phrases
@@ -43,6 +44,8 @@ class Filters:
         self.out = [one for one in texts if "out" in one.rule.sides]
         self.tools_in = [rule for rule in rules if rule.kind == "tools" and "in" in rule.sides]
         self.tools_out = [rule for rule in rules if rule.kind == "tools" and "out" in rule.sides]
+        self.names_in = [rule for rule in rules if rule.kind == "names" and "in" in rule.sides]
+        self.names_out = [rule for rule in rules if rule.kind == "names" and "out" in rule.sides]
         self.schemas = [rule for rule in rules if rule.kind == "schema"]
         self.topics = [rule for rule in rules if rule.kind == "topics"]
         self.looks_in = bool(self.into or self.tools_in or self.topics)
@@ -109,6 +112,9 @@ def _made(rule: FilterRule, prompt: str) -> Sequence[Finder | None]:
             if rule.canaries:
                 finders.append(Phrases(rule.canaries, "canary"))
             finders.append(PromptWords(prompt, rule.words))
+        case "names":
+            # Each request has its own, which its passage puts in this one's place.
+            finders.append(Names())
         case "length":
             finders.append(None)
     return finders

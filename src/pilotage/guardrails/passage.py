@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND
 from pilotage.guardrails.look import Blocked, Late, Timer
+from pilotage.guardrails.names import Names
 from pilotage.guardrails.placeholders import Placeholders
 from pilotage.guardrails.tools import fault
 from pilotage.guardrails.topics import strays
@@ -58,6 +59,8 @@ class Passage:
         self._filters = filters
         self._placeholders = Placeholders()
         self.hits = Hits()
+        self.names = Names()
+        """Names that were found in this request and its answer, by whoever looks for them."""
 
     @property
     def looks_out(self) -> bool:
@@ -113,11 +116,11 @@ class Passage:
         if rule.on_error == "block":
             raise Blocked(rule.name, kind)
 
-    @staticmethod
-    def _step(one: TextFilter, side: str, replace: Replace, hits: Hits, *, at_once: bool) -> Channel:
+    def _step(self, one: TextFilter, side: str, replace: Replace, hits: Hits, *, at_once: bool) -> Channel:
         if one.finder is None:
             return _Length(one.rule, side, hits)
-        return _Step(one.rule, one.finder, side, replace, hits, at_once=at_once)
+        finder = self.names if one.rule.kind == "names" else one.finder
+        return _Step(one.rule, finder, side, replace, hits, at_once=at_once)
 
     def _put(self, rule: FilterRule) -> Replace:
         if not rule.restore:

@@ -14,7 +14,8 @@ from pilotage.clock import SECOND
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from pilotage.serving.outcome import Exposure, Outcome
+    from pilotage.serving.exposure import Exposure
+    from pilotage.serving.outcome import Outcome
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
     from pilotage.spec.release import CacheRules

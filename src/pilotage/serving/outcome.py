@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from pilotage.clock import SECOND, Clock, ScaledClock
-from pilotage.records import Finished, GuardrailHit, Started
-from pilotage.serving.grant import Bill, Grant
+from pilotage.clock import Clock
+from pilotage.records import Finished
+from pilotage.serving.exposure import Exposure
+from pilotage.serving.grant import Bill
+from pilotage.serving.recording import Found, Recorder, Signals, kept, started
 from pilotage.serving.request import Request
-from pilotage.serving.routing import Assignment
-from pilotage.serving.trace import Hop, Trace
-from pilotage.spec.route import Route
-from pilotage.store.base import PlainText
+from pilotage.serving.trace import Hop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,52 +20,8 @@ if TYPE_CHECKING:
     from pilotage.upstream.chat import Completion
 
 CLIENT_GONE = 499
-_GRACE = 30 * SECOND
 _LONGEST_NAME = 200
 _MOST_TOKENS = 1 << 40
-_REPAIR = 2
-"""An answer that is asked for once more may come to so many times the first one's worst: the first goes along."""
-
-
-class Recorder(Protocol):
-    """Where the records of a request go. Neither call blocks or raises."""
-
-    def started(self, event: Started) -> None: ...
-    def finished(self, event: Finished, text: PlainText | None, *, redact: bool) -> None: ...
-
-
-class Signals(Protocol):
-    """Who is told how a request ended, beside the records. It neither blocks nor raises."""
-
-    def ended(self, outcome: Outcome, finished: Finished) -> None: ...
-
-
-class Found(Protocol):
-    @property
-    def hits(self) -> tuple[GuardrailHit, ...]:
-        """What filters have found so far."""
-
-
-class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """One admitted request: who gets what. `unit` and `key` are keyed digests, `received` is `time.monotonic_ns`.
-
-    `arrived` is when its last byte was there, by the same clock. `copy_of` is the live inference that shadow traffic copies.
-    `grant` is what it may cost, where that is limited.
-    """
-
-    id: str
-    route: Route
-    assignment: Assignment
-    received: int
-    arrived: int = 0
-    unit: str = ""
-    key: str = ""
-    segment: str = ""
-    source: str = "live"
-    caller: str = ""
-    trace: Trace | None = None
-    copy_of: str = ""
-    grant: Grant | None = None
 
 
 class Outcome:
@@ -111,37 +64,7 @@ class Outcome:
 
     def start(self, chain: list[Release]) -> None:
         """Record that the upstreams of this chain are about to be asked, one after the other if need be."""
-        at = self._clock.now()
-        patience, times = _GRACE, 0
-        for release in chain:
-            patience += _patience(release)
-            times += (1 + release.upstream.retries) * (1 + _REPAIR * _repairs(release))
-        # Timeouts are real time, but the deadline is compared with the clock of the records.
-        rate = self._clock.rate if isinstance(self._clock, ScaledClock) else 1
-        exposure, assignment = self._exposure, self._exposure.assignment
-        self._recorder.started(
-            Started(
-                id=exposure.id,
-                use_case=exposure.route.use_case,
-                at=at,
-                release=assignment.reference,
-                arm=assignment.arm,
-                deadline=at + int(patience * rate),
-                unit=exposure.unit,
-                rollout=assignment.rollout,
-                step=assignment.step,
-                share=assignment.share,
-                generation=assignment.generation,
-                source=exposure.source,
-                surface=self._request.surface,
-                streamed=self._request.stream,
-                key=exposure.key,
-                caller=exposure.caller,
-                segment=exposure.segment,
-                copy_of=exposure.copy_of,
-                held=exposure.grant.held * times if exposure.grant is not None else 0,
-            )
-        )
+        self._recorder.started(started(self._exposure, self._request, chain, self._clock))
 
     @property
     def exposure(self) -> Exposure:
@@ -317,34 +240,10 @@ class Outcome:
             model=self._model,
             hits=self._filtering.hits if self._filtering is not None else (),
         )
-        text = self._text() if self._keeps_text else None
+        text = kept(exposure, self._request, self.reply, self._clock) if self._keeps_text else None
         self._recorder.finished(finished, text, redact=exposure.route.retention == "redacted")
         for signal in self._signals:
             signal.ended(self, finished)
-
-    def _text(self) -> PlainText:
-        exposure = self._exposure
-        return PlainText(
-            inference=exposure.id,
-            use_case=exposure.route.use_case,
-            # Without a unit the text has a key of its own, so that it can be erased alone.
-            unit=exposure.unit or exposure.id,
-            at=self._clock.now(),
-            request=self._request.transcript,
-            reply="".join(self._reply),
-        )
-
-
-def _patience(release: Release) -> int:
-    """Return the longest that a release may be waited for."""
-    address = release.upstream
-    waits = (address.retries + 1) * address.wait_timeout if address.max_concurrent else 0
-    return (address.retries + 1) * address.total_timeout + address.retries * address.retry_wait + waits
-
-
-def _repairs(release: Release) -> bool:
-    """Return whether an answer may be asked for once more because of what it says."""
-    return any(rule.kind == "schema" and rule.repair for rule in release.filters)
 
 
 def _tokens(said: int | None) -> int:

@@ -15,10 +15,12 @@ from pilotage.errors import RequestError, UpstreamError
 from pilotage.serving.breaker import Breakers
 from pilotage.serving.cache import Cache, Keeping, Replayed
 from pilotage.serving.call import prepare
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.filtering.conforming import Conforming
 from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.filtering.held import gathered
-from pilotage.serving.outcome import CLIENT_GONE, Exposure, Outcome, Recorder, Signals
+from pilotage.serving.outcome import CLIENT_GONE, Outcome
+from pilotage.serving.recording import Recorder, Signals
 from pilotage.serving.retry import pause
 from pilotage.serving.trace import parse
 from pilotage.upstream.complaints import Complaints
@@ -180,6 +182,8 @@ class Server:
         if release.filters:
             filtering = Filtering(release)
             outcome.passes(filtering)
+            if filtering.seeks:
+                await filtering.seek(request, self._upstreams.names)
             request = filtering.request(request)
         call = prepare(request, release, unit=exposure.unit, request_id=exposure.id)
         outcome.sending(release, len(call.body))
@@ -187,8 +191,16 @@ class Server:
             call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
         send = self._upstreams.of(release).send
-        if filtering is not None and filtering.schemas:
-            conforming = Conforming(filtering, request, outcome, reference=reference, release=release, send=send)
+        if filtering is not None and filtering.holds:
+            conforming = Conforming(
+                filtering,
+                request,
+                outcome,
+                reference=reference,
+                release=release,
+                send=send,
+                names=self._upstreams.names,
+            )
             answer = await conforming.settled(call, await send(call))
             # It has gone through them all.
             filtering = None

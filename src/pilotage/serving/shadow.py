@@ -16,7 +16,7 @@ import xxhash
 
 from pilotage.clock import new_id
 from pilotage.errors import UpstreamError
-from pilotage.serving.outcome import Exposure
+from pilotage.serving.exposure import Exposure
 from pilotage.serving.routing import MILLION, Assignment
 from pilotage.serving.serve import Server, Whole, answers
 from pilotage.spec.price import FREE
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from pilotage.clock import Clock
     from pilotage.records import Finished
-    from pilotage.serving.outcome import Outcome, Recorder
+    from pilotage.serving.outcome import Outcome
+    from pilotage.serving.recording import Recorder
     from pilotage.serving.request import Request
     from pilotage.spec.price import Price
     from pilotage.spec.release import Release

@@ -13,7 +13,7 @@ from pilotage.spec.filter_rule import FilterRule
 from pilotage.spec.metric import Incoherent, Lines, Strict
 from pilotage.spec.quantity import Duration
 
-Kind = Literal["personal_data", "leak", "links", "tools", "injection", "topics", "length", "phrases", "schema"]
+Kind = Literal["personal_data", "leak", "links", "tools", "injection", "topics", "length", "phrases", "schema", "names"]
 Personal = Literal["secret", "email", "iban", "card", "national_number", "ip", "phone"]
 
 
@@ -36,9 +36,11 @@ _WAYS = {
     "topics": _Way(("in",), ("block", "flag"), ("topics",), ("topics",)),
     "length": _Way(("in", "out", "both"), ("block", "flag"), ("most",), ("most",)),
     "phrases": _Way(("out", "in", "both"), ("block", "redact", "flag"), ("phrases",), ("phrases",)),
+    "names": _Way(("in", "out", "both"), _ALL, ("model", "restore"), ("model",)),
     "schema": _Way(("out",), ("block", "flag"), ("file", "repair")),
 }
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
+_MODEL = re.compile(r"[a-z]{2}_[a-z0-9_]{2,80}", re.ASCII)
 _SHARED = ("kind", "side", "action", "deadline", "on_error")
 
 
@@ -58,7 +60,7 @@ class Filter(Strict):
     find: Annotated[tuple[Personal, ...], pydantic.Strict(False)] = ()
     """For 'personal_data': only these."""
     restore: bool = True
-    """For 'personal_data' that is redacted on its way in: the answer gets back what its placeholders stand for."""
+    """For 'personal_data' and 'names' that are redacted on their way in: the answer gets back what its placeholders stand for."""
     regions: Lines = ()
     """For 'personal_data': countries, such as ["DE", "US"], by whose numbering plans phone numbers are checked; needs the
     extra 'phone'."""
@@ -79,6 +81,8 @@ class Filter(Strict):
     """For 'length': the most signs of a request, or of a text of an answer."""
     phrases: Lines = ()
     """For 'phrases': what is not said, whole words in any case."""
+    model: str = ""
+    """For 'names': spaCy's model that Presidio finds them by, a package such as "en_core_web_lg"; needs the extra 'presidio'."""
     file: str = ""
     """For 'schema': a JSON schema's file, relative to this one; without it, what the request itself or the variant's
     parameters ask for."""
@@ -118,6 +122,12 @@ class Filter(Strict):
         if self.regions and importlib.util.find_spec("phonenumbers") is None:
             says = "regions needs the package phonenumbers, which is not installed here"
             faults.append(("regions", f"{says}; install 'pilotage[phone]', or remove it"))
+        if self.kind == "names" and importlib.util.find_spec("presidio_analyzer") is None:
+            says = "kind 'names' needs the package presidio-analyzer, which is not installed here"
+            faults.append(("kind", f"{says}; install 'pilotage[presidio]' and the model, or remove the filter"))
+        if self.model and not _MODEL.fullmatch(self.model):
+            says = f"model = '{self.model[:60]}' is no model of spaCy's; write its package, such as en_core_web_lg"
+            faults.append(("model", says))
         faults += [
             (name, f"{name} holds a text without a letter or digit, or one above 500 characters")
             for name in ("canaries", "hosts", "tools", "topics", "phrases")
@@ -163,4 +173,5 @@ class Filter(Strict):
             arguments=tuple(sorted((path, values) for path, values in self.arguments.items())),
             schema=schema,
             repair=self.repair,
+            model=self.model,
         )

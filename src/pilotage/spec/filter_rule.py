@@ -31,6 +31,7 @@ class FilterRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     arguments: tuple[tuple[str, tuple[str, ...]], ...] = ()
     schema: str = ""
     repair: bool = True
+    model: str = ""
 
     @property
     def sides(self) -> tuple[str, ...]:

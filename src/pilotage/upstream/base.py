@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from pilotage.spec.release import Release
     from pilotage.upstream.tally import Tally
@@ -45,10 +45,24 @@ class Upstream(Protocol):
     async def close(self) -> None: ...
 
 
+class Unfound(Exception):
+    """Why nobody can look for names, in words."""
+
+
+class Names(Protocol):
+    """Who finds names in texts."""
+
+    async def of(self, model: str, texts: Sequence[str], *, seconds: float) -> list[str]:
+        """Return the names in these texts; raise Unfound where nobody can tell, TimeoutError where it takes too long."""
+
+
 class Upstreams(Protocol):
     """Makes and keeps the upstream of a release; made in `app`, where adapters are named."""
 
     tally: Tally
+
+    @property
+    def names(self) -> Names: ...
 
     def of(self, release: Release) -> Upstream: ...
     def retain(self, releases: Mapping[str, Release]) -> None:

@@ -12,7 +12,7 @@ from pilotage.upstream.sse import DONE, Splitter, data_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WHOLE = frozenset({"response.completed", "response.incomplete"})
+_WHOLE = ("response.completed", "response.incomplete")
 _NO_ANSWER = ("error", "response.failed")
 
 
@@ -48,7 +48,7 @@ def chat(data: bytes, *, stream: bool) -> Answered | None:
         tuple(text for texts, _ in said for text in texts),
         tuple(call for _, calls in said for call in calls),
         (_turn(choices[0]),) if choices else (),
-        (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(usage, dict) else None,
+        _counted(usage, "prompt_tokens", "completion_tokens"),
     )
 
 
@@ -76,7 +76,7 @@ def response(data: bytes, *, stream: bool) -> Answered | None:
         tuple(text for text in texts if text or not calls),
         calls,
         tuple(items),
-        (usage.get("input_tokens"), usage.get("output_tokens")) if isinstance(usage, dict) else None,
+        _counted(usage, "input_tokens", "output_tokens"),
     )
 
 
@@ -179,6 +179,14 @@ def _events(data: bytes) -> Iterator[dict[str, Any] | None]:
             yield None
         elif said is not None:
             yield _decoded(said) or {}
+
+
+def _counted(usage: Any, *names: str) -> tuple[int | None, int | None] | None:
+    """Return what a provider says of tokens, as far as these are numbers."""
+    if not isinstance(usage, dict):
+        return None
+    tokens_in, tokens_out = (value if type(value := usage.get(name)) is int else None for name in names)
+    return tokens_in, tokens_out
 
 
 def _decoded(data: bytes) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pilotage.serving.request import Request
     from pilotage.spec.filter_rule import FilterRule
     from pilotage.spec.release import Release
-    from pilotage.upstream.base import Answer, Call
+    from pilotage.upstream.base import Answer, Call, Names
 
     Send: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
@@ -45,8 +45,17 @@ class Conforming:
     """One request's answers, from just before its provider is first asked. `send` asks it."""
 
     def __init__(
-        self, filtering: Filtering, request: Request, outcome: Outcome, *, reference: str, release: Release, send: Send
+        self,
+        filtering: Filtering,
+        request: Request,
+        outcome: Outcome,
+        *,
+        reference: str,
+        release: Release,
+        send: Send,
+        names: Names,
     ) -> None:
+        self._names = names
         self._filtering = filtering
         self._reference = reference
         self._send = send
@@ -63,6 +72,12 @@ class Conforming:
         kind, status = answer.content_type, answer.status
         raw = await self._taken(answer)
         self._outcome.heard()
+        before = self._read(raw)
+        try:
+            await self._seek(before)
+        except Blocked:
+            assert before is not None, "nothing was looked for"
+            return Held(status, kind, self._ended(before))
         data = await self._passed(raw, kind)
         said = self._read(data)
         if said is None:
@@ -87,6 +102,12 @@ class Conforming:
             return await gathered(answer, self._request.answer_limit)
         finally:
             await answer.close()
+
+    async def _seek(self, said: Answered | None) -> None:
+        """Look for names in an answer as it came."""
+        if said is not None:
+            texts = [*said.texts, *(call.arguments for call in said.calls)]
+            await self._filtering.seek_out(texts, self._names)
 
     async def _passed(self, raw: bytes, kind: str) -> bytes:
         """Return an answer as its other filters let it pass."""
@@ -136,6 +157,7 @@ class Conforming:
                 answer = await self._send(again)
                 kind = answer.content_type
                 raw = await self._taken(answer)
+            await self._seek(self._read(raw))
             data = await self._passed(raw, kind)
             second = self._read(data)
         except (UpstreamError, TimeoutError) as failed:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pilotage.clock import SECOND
 from pilotage.errors import RequestError
 from pilotage.guardrails.filters import Filters
 from pilotage.guardrails.look import Blocked
 from pilotage.guardrails.passage import Passage
 from pilotage.serving.filtering import chat, responses
+from pilotage.serving.filtering.chat_sieve import ChatSieve
 from pilotage.serving.filtering.stream import FilteredAnswer
 from pilotage.serving.filtering.texts import plain, rewritten, texts
+from pilotage.upstream.base import Unfound
 
 if TYPE_CHECKING:
     from pilotage.records import GuardrailHit
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from pilotage.serving.request import Request
     from pilotage.spec.filter_rule import FilterRule
     from pilotage.spec.release import Release
-    from pilotage.upstream.base import Answer
+    from pilotage.upstream.base import Answer, Names
 
 CODE = "content_filter"
 
@@ -54,11 +57,40 @@ class Filtering:
             self._want(request)
             return self._request(request)
         except Blocked as block:
-            raise RequestError(
-                400,
-                f"the filter {block.name!r} of this use case does not let this request pass: {_said(block.kind)}",
-                code=CODE,
-            ) from None
+            raise _refused(block) from None
+
+    @property
+    def holds(self) -> bool:
+        """Return whether an answer is held until it is whole; known once `request` has been seen."""
+        return bool(self.schemas or self._filters.names_out)
+
+    @property
+    def seeks(self) -> bool:
+        """Return whether names are looked for in the request."""
+        return bool(self._filters.names_in)
+
+    async def seek(self, request: Request, names: Names) -> None:
+        """Look for names in the request; raise RequestError 400 where nobody can tell, and it may not pass then."""
+        given = {name: request.body[name] for name in request.texts if name in request.body}
+        try:
+            await self._sought(self._filters.names_in, "in", texts(given), names)
+        except Blocked as block:
+            raise _refused(block) from None
+
+    async def seek_out(self, said: list[str], names: Names) -> None:
+        """Look for names in an answer's texts; raise Blocked where nobody can tell, and it may not pass then."""
+        await self._sought(self._filters.names_out, "out", said, names)
+
+    async def _sought(self, rules: list[FilterRule], side: str, said: list[str], names: Names) -> None:
+        for rule in rules:
+            try:
+                found = await names.of(rule.model, said, seconds=rule.deadline / SECOND)
+            except TimeoutError:
+                self._passage.erred(rule, side, "late")
+            except Unfound:
+                self._passage.erred(rule, side, "error")
+            else:
+                self._passage.names.add(found)
 
     def _want(self, request: Request) -> None:
         """Make ready what the answer is held against."""
@@ -122,10 +154,15 @@ class Filtering:
         if not request.stream or not (self._filters.looks_out or self._passage.looks_out):
             return answer
         if request.chats:
-            return FilteredAnswer(answer, chat.ChatSieve(self._passage))
+            return FilteredAnswer(answer, ChatSieve(self._passage))
         if request.surface == "responses":
             return FilteredAnswer(answer, responses.ResponsesSieve(self._passage))
         return answer
+
+
+def _refused(block: Blocked) -> RequestError:
+    says = f"the filter {block.name!r} of this use case does not let this request pass: {_said(block.kind)}"
+    return RequestError(400, says, code=CODE)
 
 
 def _said(kind: str) -> str:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from pilotage.guardrails.passage import Channel, Passage
 
 _REASON = {"reason": "content_filter"}
-_ARGUMENTS = "response.function_call_arguments."
+_ARGUMENTS = (
+    "response.function_call_arguments.",
+    "response.custom_tool_call_input.",
+    "response.mcp_call_arguments.",
+)
+_CALLS = ("function_call", "custom_tool_call", "mcp_call")
 _KEYS = ("item_id", "output_index", "content_index", "summary_index")
 
 
@@ -38,8 +43,8 @@ def whole(reply: bytes, passage: Passage) -> bytes:
 
 def _called(items: Any, passage: Passage) -> None:
     for item in items:
-        if isinstance(item, dict) and item.get("type") == "function_call":
-            passage.calls(str(item.get("name")), str(item.get("arguments") or ""))
+        if isinstance(item, dict) and item.get("type") in _CALLS:
+            passage.calls(str(item.get("name")), str(item.get("arguments") or item.get("input") or ""))
 
 
 def _response(response: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -115,12 +120,12 @@ class ResponsesSieve:
         stem, _, last = kind.rpartition(".")
         key = (stem, *(part.get(name) for name in _KEYS))
         item = part.get("item")
-        if isinstance(item, dict) and item.get("type") == "function_call":
+        if isinstance(item, dict) and item.get("type") in _CALLS:
             self._names[part.get("output_index")] = str(item.get("name"))
-        if kind == _ARGUMENTS + "done":
+        if kind.startswith(_ARGUMENTS) and last == "done":
             # The events that follow say the same again.
             name = self._names.get(part.get("output_index"), str(part.get("name")))
-            self._passage.calls(name, str(part.get("arguments") or ""))
+            self._passage.calls(name, str(part.get("arguments") or part.get("input") or ""))
         part.pop("logprobs", None)
         part.pop("obfuscation", None)
         if last == "delta" and isinstance(part.get("delta"), str) and "audio" not in stem:
@@ -153,7 +158,7 @@ class ResponsesSieve:
     def _again(self, part: dict[str, Any], *, counts: bool) -> dict[str, Any]:
         channel = self._passage.leaving(at_once=True, counts=counts)
         new = dict(part)
-        for name in ("text", "refusal", "part", "item", "annotation", "delta"):
+        for name in ("text", "refusal", "part", "item", "annotation", "delta", "input"):
             if name in part:
                 new[name] = rewritten(_silent(part[name]), channel)
         if isinstance(part.get("arguments"), str):

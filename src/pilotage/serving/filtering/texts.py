@@ -80,7 +80,7 @@ def _value(value: Any, channel: Channel, depth: int) -> Any:
 
 
 def _fields(value: dict[str, Any], channel: Channel, depth: int) -> Iterator[tuple[str, Any]]:
-    named = "name" in value and ("arguments" in value or "parameters" in value)
+    named = "name" in value and ("arguments" in value or "parameters" in value or "input" in value)
     for key, item in value.items():
         if key in _NOT_TEXT or (named and key == "name"):
             yield key, item
