@@ -1,6 +1,7 @@
 "use strict";
 // Keeps the page at what is true now: asks for it again and swaps its content. Without scripts, reload by hand.
 const PERIOD = 2000;
+const PATIENCE = 5000;
 let heard = new Date();
 
 function away(gone) {
@@ -27,7 +28,7 @@ function place(fresh, shown) {
 async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch(location.href, { redirect: "manual" });
+      const answer = await fetch(location.href, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE) });
       if (answer.type === "opaqueredirect") { location.reload(); return; }
       if (answer.ok) {
         heard = new Date();
