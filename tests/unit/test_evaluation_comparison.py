@@ -41,7 +41,10 @@ def test_many_scenarios_differ_by_chance_in_few_reports() -> None:
 
 def test_a_scenario_that_got_worse_is_named() -> None:
     found = by_label({"returns": [Pair(0.0, 1.0)] * 12, "orders": [Pair(1.0, 1.0)] * 12}, 0.95)
+    # With two labels, each interval is of 97.5 %.
     assert found["returns"] == {
+        "low": -1.0,
+        "high": pytest.approx(-0.5934, abs=1e-4),
         "n": 12,
         "difference": -1.0,
         "better": 0,

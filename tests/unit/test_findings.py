@@ -47,7 +47,10 @@ def test_slices_come_with_intervals_the_worst_first() -> None:
     table = tables_of(fact("quality", slices={"kind": counts}))[0]
     assert [row[0] for row in table["rows"]] == ["new", "hard", "easy"]
     # Wilson's interval for 1 of 10, as in Newcombe 1998: 0.0179 to 0.4042.
-    assert table["rows"][1][4:] == ["10.0 %", "1.8 % to 40.4 %"]
+    assert table["rows"][1][4:] == ["10.0 %", "1.8 % to 40.4 % (each alone)"]
+    # Where the evidence has intervals that hold at once, those are shown.
+    newer = {name: {**one, "value": 0.5, "low": 0.01, "high": 0.6} for name, one in counts.items()}
+    assert tables_of(fact("quality", slices={"kind": newer}))[0]["rows"][1][5] == "1.0 % to 60.0 %"
     assert table["rows"][0][4:] == ["", ""]
 
 

@@ -71,13 +71,15 @@ def by_label(labelled: Mapping[str, Sequence[Pair]], confidence: float) -> dict[
     """Return by label the pairs, the difference, better and worse cases, and whether the sides differ there.
 
     The exact test of McNemar in each label, or the signs of whole groups where cases come in groups, corrected by Holm
-    over all labels: with many some would differ by chance alone. `p` is the corrected one.
+    over all labels: with many some would differ by chance alone. `p` is the corrected one. `low` and `high` bound the difference in
+    all labels at once (Bonferroni), so that they may be read side by side.
     """
     corrected = holm([_p(pairs) for pairs in labelled.values()])
+    each = at_once(confidence, len(labelled))
     return {
         label: {
             "n": len(pairs),
-            "difference": sum(pair.now - pair.before for pair in pairs) / len(pairs),
+            **_bounded(pairs, each),
             "better": sum(pair.now > pair.before for pair in pairs),
             "worse": sum(pair.now < pair.before for pair in pairs),
             "p": p,
@@ -85,6 +87,19 @@ def by_label(labelled: Mapping[str, Sequence[Pair]], confidence: float) -> dict[
         }
         for (label, pairs), p in zip(labelled.items(), corrected, strict=True)
     }
+
+
+def at_once(confidence: float, many: int) -> float:
+    """Return the confidence of each of so many intervals that all of them hold together (Bonferroni)."""
+    return 1 - (1 - confidence) / max(1, many)
+
+
+def _bounded(pairs: Sequence[Pair], confidence: float) -> dict[str, float]:
+    value = sum(pair.now - pair.before for pair in pairs) / len(pairs)
+    now, before = [pair.now for pair in pairs], [pair.before for pair in pairs]
+    found = difference(now, before, _groups(pairs), confidence)
+    # Of a handful of pairs the interval is drawn to the middle, and would leave the value outside.
+    return {"difference": value, "low": min(found.low, value), "high": max(found.high, value)}
 
 
 def _p(pairs: Sequence[Pair]) -> float:

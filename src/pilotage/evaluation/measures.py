@@ -13,7 +13,7 @@ import msgspec
 
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import SHORT, Reply
-from pilotage.evaluation.comparison import Pair, by_label, difference, groups_of, rate, smallest_effect
+from pilotage.evaluation.comparison import Pair, at_once, by_label, difference, groups_of, rate, smallest_effect
 from pilotage.evaluation.price import paid
 from pilotage.records import Score
 from pilotage.spec.case import Case
@@ -232,15 +232,32 @@ def _unscored(cases: Sequence[Judged]) -> dict[str, Any]:
     return {"unscored": reasons.total(), "unscored_because": dict(reasons.most_common(WORST))}
 
 
-def _slices(judged: Sequence[Judged], label: Callable[[Case], str]) -> dict[str, dict[str, float]]:
-    """Return right, scored and unscored by label, of the most frequent labels."""
-    counts: dict[str, Counter[str]] = {}
+def _slices(judged: Sequence[Judged], label: Callable[[Case], str]) -> dict[str, dict[str, float | None]]:
+    """Return right, wrong and unscored by label, of the most frequent labels, and the share of right ones.
+
+    Its bounds hold in all labels at once (Bonferroni); unscored cases count as wrong at the lower, as right at the upper.
+    """
+    parts: dict[str, list[Judged]] = {}
     for one in judged:
         if one.score and label(one.case):
-            name = "unscored" if one.value is None else "right" if one.value == 1 else "wrong"
-            counts.setdefault(label(one.case), Counter())[name] += 1
-    largest = sorted(counts, key=lambda name: (-counts[name].total(), name))[:SLICES]
-    return {name: {key: counts[name][key] for key in ("right", "wrong", "unscored")} for name in largest}
+            parts.setdefault(label(one.case), []).append(one)
+    largest = sorted(parts, key=lambda name: (-len(parts[name]), name))[:SLICES]
+    each = at_once(CONFIDENCE, len(largest))
+    return {name: _slice(parts[name], each) for name in largest}
+
+
+def _slice(cases: Sequence[Judged], confidence: float) -> dict[str, float | None]:
+    whole = [None if one.value is None else float(one.value == 1) for one in cases]
+    right, wrong = whole.count(1.0), whole.count(0.0)
+    groups = groups_of([one.case for one in cases])
+    return {
+        "right": right,
+        "wrong": wrong,
+        "unscored": whole.count(None),
+        "value": right / (right + wrong) if right + wrong else None,
+        "low": rate(_filled(whole, 0.0), groups, confidence).low,
+        "high": rate(_filled(whole, 1.0), groups, confidence).high,
+    }
 
 
 def _worst(cases: Sequence[Judged]) -> list[dict[str, Any]]:

@@ -22,9 +22,13 @@ MOST = 60
 
 
 class _Counts(msgspec.Struct):
+    """`low` and `high` bound the share in all slices at once; evidence of before has none."""
+
     right: int
     wrong: int
     unscored: int = 0
+    low: float | None = None
+    high: float | None = None
 
 
 class _Slices(msgspec.Struct):
@@ -38,6 +42,8 @@ class _Scenario(msgspec.Struct):
     worse: int
     p: float
     differs: bool
+    low: float | None = None
+    high: float | None = None
 
 
 class _Scenarios(msgspec.Struct):
@@ -121,7 +127,7 @@ def _slices(fact: Evidence) -> list[dict[str, Any]]:
     return [
         _table(
             f"Right answers by {by}, the worst first",
-            (by, "right", "wrong", "not scored", "share right", "interval"),
+            (by, "right", "wrong", "not scored", "share right", "interval, of all at once"),
             (_slice(name, counts) for name, counts in sorted(slices.items(), key=lambda one: (_share(one[1]), one[0]))),
         )
         for by, slices in (found.slices.items() if found else ())
@@ -136,8 +142,13 @@ def _share(counts: _Counts) -> float:
 def _slice(name: str, counts: _Counts) -> tuple[str, ...]:
     scored = counts.right + counts.wrong
     known = counts.right >= 0 and counts.wrong >= 0 and scored > 0
-    interval = wilson(counts.right, scored) if known else None
-    share = (_rate(interval.value), f"{_rate(interval.low)} to {_rate(interval.high)}") if interval else ("", "")
+    if not known:
+        share = ("", "")
+    elif counts.low is not None and counts.high is not None:
+        share = (_rate(counts.right / scored), f"{_rate(counts.low)} to {_rate(counts.high)}")
+    else:
+        alone = wilson(counts.right, scored)
+        share = (_rate(alone.value), f"{_rate(alone.low)} to {_rate(alone.high)} (each alone)")
     return (name, str(counts.right), str(counts.wrong), str(counts.unscored), *share)
 
 
@@ -150,6 +161,7 @@ def _scenarios(fact: Evidence) -> list[dict[str, Any]]:
             name,
             str(one.n),
             f"{100 * one.difference:+.1f}",
+            f"{100 * one.low:+.1f} to {100 * one.high:+.1f}" if one.low is not None and one.high is not None else "",
             str(one.better),
             str(one.worse),
             f"{one.p:.3g}",
@@ -157,7 +169,7 @@ def _scenarios(fact: Evidence) -> list[dict[str, Any]]:
         )
         for name, one in sorted(found.scenarios.items(), key=lambda one: (one[1].difference, one[0]))
     )
-    columns = ("scenario", "cases", "points", "better", "worse", "p (Holm)", "differs")
+    columns = ("scenario", "cases", "points", "interval, of all at once", "better", "worse", "p (Holm)", "differs")
     return [_table("Candidate minus baseline by scenario, the worst first", columns, rows)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -102,16 +103,15 @@ def _mistakes(fault: Fault) -> list[str]:
 
 
 async def inflict(faults: Sequence[Fault], seconds: float, begin: float, what: Breakable) -> None:
-    """Let every fault happen at its time; `begin` is the loop's time of the replay's start."""
-    loop = asyncio.get_running_loop()
+    """Let every fault happen at its time; `begin` is when the replay started, by `time.monotonic`."""
 
     async def one(fault: Fault) -> None:
-        await asyncio.sleep(max(0.0, begin + fault.at * seconds - loop.time()))
+        await asyncio.sleep(max(0.0, begin + fault.at * seconds - time.monotonic()))
         if fault.kind == WORKER:
             what.kill_worker()
             return
         await what.provider(fault.kind, fault.factor)
-        await asyncio.sleep(max(0.0, begin + (fault.at + fault.lasts) * seconds - loop.time()))
+        await asyncio.sleep(max(0.0, begin + (fault.at + fault.lasts) * seconds - time.monotonic()))
         await what.provider("", 1.0)
 
     await asyncio.gather(*map(one, faults))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pilotage.evaluation.client import PATIENCE, SHORT, Reply, reply_of
+from pilotage.staging.bell import Bell
 from pilotage.staging.sender import Raw, Sender
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 SWEEP = 0.5
 """Seconds between two looks for requests that nobody would wait for any longer."""
-AWAKE = 0.002
-"""Seconds before a request is due from which on nothing sleeps: gaps of a compressed trace are shorter than a timer's step."""
 READY = 16
 """Connections that are opened before the first request is due."""
 TOLD = 100
@@ -67,10 +67,9 @@ async def replay(
 ) -> list[Sent]:
     """Send each request at its time; return them in that order when the last has come back.
 
-    `begun` is told the loop's time of the start. Raise Denied or NotFound where the gateway refuses the key or does not
+    `begun` is told the start, by `time.monotonic`: a loop's own clock may stand still for the length of a turn. Raise Denied or NotFound where the gateway refuses the key or does not
     know the release: so it will be for all.
     """
-    loop = asyncio.get_running_loop()
     finished = asyncio.Event()
     done, step = 0, max(1, len(asks) // TOLD)
 
@@ -91,29 +90,29 @@ async def replay(
     gc.disable()
     try:
         await sender.open(min(READY, len(asks)))
-        begin = loop.time()
+        begin = time.monotonic()
         if begun is not None:
             begun(begin)
         swept = begin
         index, count = 0, len(asks)
-        while not finished.is_set() or index < count:
-            now = loop.time()
-            while index < count and begin + asks[index].at <= now:
-                raw = Raw(messages[index], now)
-                raws.append(raw)
-                sender.ask(raw)
-                index += 1
-                now = loop.time()
-            if now - swept > SWEEP:
-                swept = now
-                sender.sweep()
-            if finished.is_set() and done < count:
-                break
-            if index < count:
-                # The loop's timers know whole milliseconds only: the last of them are waited for awake.
-                await asyncio.sleep(max(0.0, min(begin + asks[index].at - now - AWAKE, SWEEP)))
-            else:
-                await _either(finished, SWEEP)
+        with Bell() as bell:
+            while not finished.is_set() or index < count:
+                now = time.monotonic()
+                while index < count and begin + asks[index].at <= now:
+                    raw = Raw(messages[index], now)
+                    raws.append(raw)
+                    sender.ask(raw)
+                    index += 1
+                    now = time.monotonic()
+                if now - swept > SWEEP:
+                    swept = now
+                    sender.sweep()
+                if finished.is_set() and done < count:
+                    break
+                if index < count:
+                    await bell.until(min(begin + asks[index].at, now + SWEEP))
+                else:
+                    await _either(finished, SWEEP)
     finally:
         gc.enable()
         gc.unfreeze()

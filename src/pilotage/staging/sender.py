@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +24,7 @@ AGES = 20.0
 
 
 class Raw:
-    """One request and what came back; times are the loop's. `status` 0: no answer, and `error` says why."""
+    """One request and what came back; times are of `time.monotonic`. `status` 0: no answer, and `error` says why."""
 
     __slots__ = ("body", "error", "finished", "headers", "message", "started", "status")
 
@@ -129,7 +130,7 @@ class Sender:
 
     def ask(self, raw: Raw) -> None:
         """Send at once."""
-        now = self._loop.time()
+        now = time.monotonic()
         while self._free:
             connection = self._free.pop()
             if not connection.transport.is_closing() and now - connection.free_since < AGES:
@@ -142,19 +143,19 @@ class Sender:
 
     def sweep(self) -> None:
         """Give up on what has waited for longer than anybody would."""
-        late = self._loop.time() - self._patience
+        late = time.monotonic() - self._patience
         for connection in [one for one in self._all if one.raw is not None and one.raw.started < late]:
             connection.expire()
 
     def give_back(self, connection: Connection) -> None:
-        connection.free_since = self._loop.time()
+        connection.free_since = time.monotonic()
         self._free.append(connection)
 
     def gone(self, connection: Connection) -> None:
         self._all.discard(connection)
 
     def done(self, raw: Raw, error: str) -> None:
-        raw.finished, raw.error = self._loop.time(), error
+        raw.finished, raw.error = time.monotonic(), error
         self._told(raw)
 
     def close(self) -> None:
