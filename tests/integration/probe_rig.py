@@ -73,6 +73,8 @@ class Desk:
         if "probes" in files:
             head += 'probes = ["probes/*.jsonl"]\n'
             named["probes/own.jsonl"] = files["probes"]
+        if "scorer" in files:
+            head += f'scorer = "{files["scorer"]}"\n'
         if "templates" in files:
             head += 'templates = ["bias/*.toml"]\n'
             named["bias/own.toml"] = files["templates"]

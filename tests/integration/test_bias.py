@@ -76,3 +76,21 @@ def test_templates_that_the_file_names_take_the_place_of_the_built_in_ones(desk:
     with pytest.raises(FaultyFile) as caught:
         people(desk, templates=())
     assert caught.value.faults[0].startswith("bias/own.toml:1: is no template")
+
+
+def test_success_is_what_the_teams_own_scorer_says_too(desk: Desk) -> None:
+    # No case says what is right: only the team's function does.
+    bare = [{"id": one["id"], "text": one["text"]} for one in CASES[:20]]
+    desk.apply("biased", bare, scorer="checks:score")
+    asked: list[str] = []
+
+    def of(name: str) -> Any:
+        asked.append(name)
+        return lambda _, reply: "nine" in reply
+
+    found = people(desk, own=of)
+    assert asked == ["checks:score"]
+    worst = next(one for one in found["comparisons"] if one["group"] == "african")
+    assert worst["gaps"]["success"]["value"] < -0.3
+    with pytest.raises(NotMeasured, match="checks:score is a function"):
+        people(desk)

@@ -46,7 +46,7 @@ fallback = ["search"]
 price = {{ input = 2.0, output = 8.0 }}
 
 [budget]
-a_day = 0.05
+a_day = {a_day}
 
 [variants.alone]
 upstream = "provider"
@@ -76,14 +76,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Desk:
-    def __init__(self, path: Path, provider: str, candidate: str) -> None:
+    def __init__(self, path: Path, provider: str, candidate: str, a_day: float = 1_000.0) -> None:
         self.commander = Commander(path / "workspace", SystemClock(), user="tester")
         self.provider = provider
         cases = [
             {"id": f"c{number}", "text": f"opening hours {number}", "required": [["hours"]]} for number in range(5)
         ]
         files = {
-            "usecase.toml": FILE.format(candidate=candidate, url=provider),
+            "usecase.toml": FILE.format(candidate=candidate, url=provider, a_day=a_day),
             "knowledge/hours.md": "# Opening hours\n\nWe open at nine.\n",
             "cases/all.jsonl": "\n".join(map(json.dumps, cases)),
         }
@@ -116,6 +116,7 @@ def test_faults_show_what_users_would_have_seen_and_nobody_pays(tmp_path: Path, 
     assert result["users"]["fallback"] >= seen[0]["fallback"]
     evidence = desk.evidence()
     assert "fault_failures" in evidence
+    assert result["users"]["money"] == 0, "the worker after the killed one has what is left of the budget"
     assert "replay_errors" not in evidence, "what fails under faults says nothing of the candidate itself"
     assert evidence["fault_failures"]["release"] == desk.release
     assert evidence["fault_failures"]["detail"]["faults"] == seen
@@ -130,7 +131,8 @@ def test_a_trace_is_replayed_in_its_own_sizes_at_the_stand_in(tmp_path: Path, pr
     trace = tmp_path / "trace.csv"
     trace.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens,User,Session", *rows]))
     result = desk.rehearse(trace=str(trace), requests=160, seconds=2.0, stand_in=True)
-    assert result["users"]["failed"] == 0
+    assert result["users"]["failed"] == 0, "the first requests find the budget's share ready"
+    assert (result["money"], result["limited_by"]) == ({}, "")
     fidelity = result["fidelity"]
     assert fidelity["parts"]["sessions"] > 0.5
     assert fidelity["parts"].get("sizes", 1.0) == pytest.approx(1.0, abs=0.2)
@@ -154,12 +156,23 @@ def test_a_ramp_says_what_holds_and_what_limits(tmp_path: Path, provider: str, m
     monkeypatch.setattr("pilotage.staging.ramp.RUNGS", (0.5, 1.0))
     monkeypatch.setattr("pilotage.staging.ramp.RUNG_SECONDS", 0.5)
     monkeypatch.setattr("pilotage.staging.ramp.FEWEST", 5)
-    desk = Desk(tmp_path, provider, "good")
+    desk = Desk(tmp_path, provider, "good", a_day=0.05)
     result = desk.rehearse(kind="ramp")
     assert result["rungs"][0]["rate"] == 10.0
     scalability = desk.evidence()["scalability"]
     assert scalability["low"] == scalability["value"] <= scalability["high"]
     assert any("money limits" in one for one in result["limits"]), result["limits"]
+    assert result["limited_by"] == "money"
+
+
+def test_a_budget_that_does_not_suffice_is_told_apart(tmp_path: Path, provider: str) -> None:
+    # An answer may have 4,096 tokens at 8 EUR a million, so a cent never suffices for one.
+    desk = Desk(tmp_path, provider, "good", a_day=0.01)
+    result = desk.rehearse(requests=20, seconds=0.5)
+    assert result["money"] | {"from": 0.0} == {"refused": 20, "of": 20, "from": 0.0}
+    assert (result["limited_by"], result["users"]["money"]) == ("money", 20)
+    assert "money limits: the budget refused 20 of 20" in result["summary"]
+    assert "lower max_tokens" in result["causes"]["look"]
 
 
 def test_shadow_and_faults_that_cannot_be(tmp_path: Path, provider: str) -> None:
@@ -169,7 +182,7 @@ def test_shadow_and_faults_that_cannot_be(tmp_path: Path, provider: str) -> None
     with pytest.raises(NotMeasured, match="no live request"):
         desk.rehearse(trace="events")
     other = '[variants.other]\nupstream = "search"\nknowledge = ["knowledge/*.md"]\n'
-    searching = FILE.format(candidate="other", url=provider) + other
+    searching = FILE.format(candidate="other", url=provider, a_day=1.0) + other
     encoded = {
         "usecase.toml": searching,
         "knowledge/hours.md": "# Opening hours\n\nWe open at nine.\n",

@@ -34,6 +34,7 @@ from pilotage.governance.progress import standing_of
 from pilotage.governance.standing import Standing, standing
 from pilotage.monitor.notices import TRIES, Notices
 from pilotage.records import Alarm
+from pilotage.report.page import page
 from pilotage.spec.route import Route
 from pilotage.status import Action, Decision, Stage
 from pilotage.store.sqlite import SqliteStore
@@ -468,6 +469,38 @@ def test_a_live_release_is_rolled_back(context: Context) -> None:
     result = do(context, "rollback", use_case="support")
     assert (result["live"], result["stage"]) == (before, "concept")
     assert route(context).live == before
+
+
+def test_a_report_of_what_was_rolled_back_says_so_and_keeps_what_was_measured(context: Context) -> None:
+    to_canary(context)
+    assert [tick(context), tick(context)] == [Action.ADVANCE, Action.PROMOTE]
+    release = stands(context).status.live
+    variant = release.partition("/")[2].partition("@")[0]
+
+    def told() -> tuple[dict[str, Any], dict[str, Any], str]:
+        facts = do(context, "report", use_case="support", variant=variant)
+        known = {
+            line["measure"]: (line["value"], line["low"], line["high"], line["verdict"], line["id"])
+            for question in facts["questions"]
+            for line in question["lines"]
+            if "id" in line
+        }
+        return facts, known, page(facts)
+
+    before, known, written = told()
+    assert (before["stage"], before["ended"]) == ("production", None)
+    assert known
+    assert "It serves; no gate stands before it." in written
+    do(context, "rollback", use_case="support", reason="worse since Tuesday")
+    after, still, written = told()
+    # What was measured, and what it was held against, is what it was.
+    assert still == known
+    assert after["baseline"] == before["baseline"] == stands(context).status.live
+    assert (after["stage"], after["ended"]["how"]) == ("", "rolled_back")
+    assert "Its way has ended" in written
+    assert "It serves;" not in written
+    # Without a name it is of what serves now.
+    assert do(context, "report", use_case="support")["release"] == stands(context).status.live
 
 
 def test_retired_use_cases_serve_nothing_and_take_nothing(context: Context) -> None:

@@ -74,7 +74,9 @@ async def rehearsal(where: Commander, wanted: Wanted, progress: Progress) -> dic
     behaviour, says = None, "the release's own provider"
     if (wanted.stand_in or broken) and release.upstream.kind != "search":
         behaviour, says = await _behaviour(where, wanted, plan.candidate, progress)
-    async with staged(where.run, wanted.use_case, plan.candidate, behaviour=behaviour) as copy:
+    # A ramp asks what holds up to three times the peak: what money lets come is told of apart.
+    budget = wanted.kind != "ramp"
+    async with staged(where.run, wanted.use_case, plan.candidate, behaviour=behaviour, budget=budget) as copy:
         setting = Setting(
             provider=says,
             sized=behaviour is not None and provided,
@@ -122,7 +124,7 @@ async def _behaviour(where: Commander, wanted: Wanted, candidate: str, progress:
     progress("probe", 0, 1)
     plan = await fetch_plan(where.run, wanted.use_case, wanted.variant)
     questions = likely(await fetch_cases(where.run, plan))
-    async with staged(where.run, wanted.use_case, candidate, behaviour=None) as copy:
+    async with staged(where.run, wanted.use_case, candidate, behaviour=None, budget=False) as copy:
         probed = await probe(copy.gateway, copy.key, candidate, questions)
     progress("probe", 1, 1)
     return probed, _PROBED

@@ -43,9 +43,9 @@ LIMIT_BYTES = 1 << 16
 class Staged:
     """A running copy: the gateway's address, a key for it, and what can be broken in it."""
 
-    def __init__(self, gateway: str, key: str, worker: Child, stand_in: tuple[int, str]) -> None:
+    def __init__(self, gateway: str, key: str, worker: Child, stand_in: tuple[int, str], state: Path) -> None:
         self.gateway, self.key = gateway, key
-        self._worker = worker
+        self._worker, self._state = worker, state
         self._port, self._place = stand_in
 
     def busy(self) -> float | None:
@@ -60,6 +60,10 @@ class Staged:
     def kill_worker(self) -> None:
         if self._worker.pid:
             os.kill(self._worker.pid, signal.SIGKILL)
+            # The next worker gets what is left of the budget. Otherwise the control process sees to that, which a copy has not.
+            with closing(SqliteStore(self._state)) as store, store.write() as tx:
+                for share in tx.allowances.shares():
+                    tx.allowances.settle(share.account, share.period, share.holder, share.spent)
 
     async def provider(self, kind: str, factor: float) -> None:
         """Make the candidate's provider fail in one way, or with an empty kind in none."""
@@ -80,11 +84,11 @@ class Staged:
 
 @asynccontextmanager
 async def staged(
-    command: Command, use_case: str, candidate: str, *, behaviour: Behaviour | None
+    command: Command, use_case: str, candidate: str, *, behaviour: Behaviour | None, budget: bool = True
 ) -> AsyncIterator[Staged]:
-    """Serve a copy of what is registered; with a behaviour, the stand-in takes the place of every provider."""
+    """Serve a copy of what is registered, with its budget or without; with a behaviour, the stand-in takes the place of every provider."""
     given = await asyncio.to_thread(command, "route", {"use_case": use_case})
-    route = pinned_only(msgspec.convert(given["route"], Route))
+    route = pinned_only(msgspec.convert(given["route"], Route), budget=budget)
     with tempfile.TemporaryDirectory(prefix="pilotage-staging-") as folder:
         stand_in, place, port = None, "", 0
         try:
@@ -96,7 +100,7 @@ async def staged(
             data = {one: await asyncio.to_thread(command, "blob", {"digest": one}) for one in sorted(blobs)}
             secret = await asyncio.to_thread(_fill, workspace, route, data)
             async with _worker(workspace) as (address, worker):
-                yield Staged(address, secret, worker, (port, place))
+                yield Staged(address, secret, worker, (port, place), workspace.state)
         finally:
             if stand_in is not None:
                 stand_in.kill()

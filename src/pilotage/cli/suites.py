@@ -137,6 +137,7 @@ def _privacy(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
 
 
 def _bias(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
+    from pilotage.app.own_scorer import own_scorer
     from pilotage.evaluation.bias.run import compare_people
     from pilotage.evaluation.bias.template import read_template
 
@@ -148,6 +149,7 @@ def _bias(wanted: Wanted) -> Callable[..., Awaitable[dict[str, Any]]]:
         max_cases=wanted.max_cases,
         concurrency=wanted.concurrency,
         foretell=_foretell,
+        own=own_scorer,
     )
 
 

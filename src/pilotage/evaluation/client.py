@@ -33,7 +33,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     judge; `status` is 0 where no answer came at all. Tokens are None where the reply does not say. `retry_after` is how
     many seconds whoever was turned away is told to wait. `sources` are the names of what was retrieved, None where it does not say.
     Of pictures and sound, `media` is what came, `text` its description, `flags` what the provider's safety system says of it;
-    `pictures` and `characters` (that were read aloud) are what a price by the piece counts.
+    `code` is a refusal's own. `pictures` and `characters` (that were read aloud) are what a price by the piece counts.
     """
 
     latency: float
@@ -50,6 +50,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: tuple[str, ...] = ()
     pictures: int = 0
     characters: int = 0
+    code: str = ""
 
 
 class Came(NamedTuple):
@@ -92,6 +93,7 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 
 class _Fault(msgspec.Struct):
     message: str = ""
+    code: Any = None
 
 
 class _Error(msgspec.Struct):
@@ -227,9 +229,10 @@ def _read(raw: bytes, latency: float, answered: str, instead: str) -> Reply:
 def refused(status: int, raw: bytes, latency: float, release: str, retry_after: str) -> Reply:
     """Return what a refusal says; raise Denied or NotFound where it will be so for all."""
     try:
-        said = msgspec.json.decode(raw, type=_Error).error.message
-    except msgspec.DecodeError:
-        said = raw[:SHORT].decode(errors="replace")
+        fault = msgspec.json.decode(raw, type=_Error).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fault = _Fault(raw[:SHORT].decode(errors="replace"))
+    said = fault.message
     if status in (401, 403):
         raise Denied(
             f"the gateway refuses the key ({status}): {said}",
@@ -238,7 +241,8 @@ def refused(status: int, raw: bytes, latency: float, release: str, retry_after: 
     if status == 404:
         raise NotFound(f"the gateway does not know {release}: {said}", hint="is it serving this workspace?")
     wait = seconds(retry_after)
-    return Reply(latency=latency, status=status, error=f"{status}: {said}"[:SHORT], retry_after=wait)
+    code = fault.code[:80] if isinstance(fault.code, str) else ""
+    return Reply(latency=latency, status=status, error=f"{status}: {said}"[:SHORT], retry_after=wait, code=code)
 
 
 def seconds(retry_after: str) -> float:

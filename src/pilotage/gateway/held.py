@@ -52,7 +52,9 @@ class UseCase:
         longest = max(prices.longest, 0 if prices.fixed else limits.max_tokens)
         self.usual = prices.worst(prices.size(PLAIN), Worst(longest))
         caps: dict[Kind, int] = {"day": money.a_day, "month": money.a_month} if money else {}
-        self.allowances = _allowances(route.use_case, caps, self.usual, known)
+        # A share is several times what a plain request may cost: of one that may cost the cap, all there is.
+        usual = max(caps.values(), default=0) if money is not None and money.whole else self.usual
+        self.allowances = _allowances(route.use_case, caps, usual, known)
         self.unit_caps: tuple[tuple[Kind, int], ...] = ()
         if money is not None:
             each: tuple[tuple[Kind, int], ...] = (("day", money.unit_a_day), ("month", money.unit_a_month))

@@ -104,6 +104,7 @@ def gathered(
         "baseline": status.live if status.live != release else status.previous,
         "live": status.live,
         "stage": stage_of(status, release) if release in (*status.candidates, status.live) else "",
+        "ended": _ended(status, release),
         "owner": spec.owner,
         "objective": spec.objective,
         "tier": spec.tier,
@@ -149,6 +150,14 @@ def subject(stands: Standing, variant: str, measured: Sequence[str] = ()) -> str
 def stage_of(status: UseCaseStatus, release: str) -> str:
     """Return how far a release that is on its way or live has come."""
     return str(status.stage if release in status.candidates else Stage.PRODUCTION)
+
+
+def _ended(status: UseCaseStatus, release: str) -> dict[str, Any] | None:
+    """Return how the way of a release ended that neither is on its way nor serves; None of any other."""
+    if release in (*status.candidates, status.live):
+        return None
+    last = next((one for one in reversed(status.ended) if one.release == release), None)
+    return {"how": last.how, "at": last.at, "reason": last.reason} if last is not None else None
 
 
 def _specification(question: dict[str, Any]) -> dict[str, Any] | None:

@@ -83,7 +83,9 @@ def _regex(given: Any) -> str:
         try:
             pattern(one)
         except re2.error as fault:
-            return f'"regex" has {one[:60]!r}, which is no RE2 pattern: {str(fault)[:200]}'
+            why = fault.args[0] if fault.args else fault
+            says = why.decode(errors="replace") if isinstance(why, bytes) else str(why)
+            return f'"regex" has {one[:60]!r}, which is no RE2 pattern: {says[:200]}'
     return ""
 
 

@@ -57,13 +57,17 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Money(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a use case may cost, in millionths of its currency; 0 is no cap. `beyond` answers where that does not suffice."""
+    """What a use case may cost, in millionths of its currency; 0 is no cap. `beyond` answers where that does not suffice.
+
+    `whole`: the first worker takes all of it beforehand, as the only one of a staging copy.
+    """
 
     a_day: int = 0
     a_month: int = 0
     beyond: str = ""
     unit_a_day: int = 0
     unit_a_month: int = 0
+    whole: bool = False
 
 
 class Pace(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from pilotage.staging.replay import Sent
 
 SHOWN = 20
+MONEY = "budget_exceeded"
+"""The code by which the gateway refuses what the budget might not pay."""
 _LOOK = (
+    (
+        " budget of ",
+        "money limits: raise [budget], or give answers a lower max_tokens, for each request is held at the most that it can cost",
+    ),
     ("no answer: no connection", "is the gateway up at that address?"),
     ("no answer in time", "the gateway took the request and never ended it: look at its log"),
     ("no answer: the connection broke", "a gateway worker ended in the middle: look at its log"),
@@ -45,6 +51,14 @@ def causes(sent: Sequence[Sent]) -> dict[str, Any]:
         "first": {"at": round(first.scheduled, 3), "status": first.reply.status, "error": first.reply.error},
         "look": look(first.reply.error),
     }
+
+
+def of_money(sent: Sequence[Sent]) -> dict[str, Any]:
+    """Return how many requests the budget refused, of how many, and from when on; empty where it refused none."""
+    refused = [one for one in sent if one.reply.code == MONEY]
+    if not refused:
+        return {}
+    return {"refused": len(refused), "of": len(sent), "from": round(min(one.scheduled for one in refused), 3)}
 
 
 def look(error: str) -> str:

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from pilotage.spec.route import Route
 
 
-def pinned_only(route: Route) -> Route:
+def pinned_only(route: Route, *, budget: bool) -> Route:
     """Return the route without rollout, shadow traffic and kept texts: only pinned releases are asked of it.
 
-    Without limits by key and unit too (all of a replay comes with one key, and a minute of it is much of a day), and
-    without the budget, whose shares only the real workspace's control process gives out.
+    Without limits by key and unit too: all of a replay comes with one key, and a minute of it is much of a day. With `budget` it
+    has what the file lets a day, a month and a unit cost, of which nothing is spent yet, and its worker has all of that at once:
+    a worker that has served for a while has its share, and so must one that meets the peak as its first request.
     """
+    money = msgspec.structs.replace(route.money, whole=True) if budget and route.money is not None else None
     limits = msgspec.structs.replace(route.limits, key=Pace(), unit=Pace())
     return msgspec.structs.replace(
-        route, allocation=None, shadow=None, retention="none", retired=False, limits=limits, money=None
+        route, allocation=None, shadow=None, retention="none", retired=False, limits=limits, money=money
     )
 
 

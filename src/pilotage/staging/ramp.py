@@ -39,6 +39,7 @@ RUNG_SECONDS = 5.0
 FEWEST = 30
 """Requests of a rung: a slow use case's rungs take as long as these need, up to `LONGEST`."""
 LONGEST = 30.0
+_MONEY_LIMITS = "money limits"
 MOST_ERRORS = 0.02
 KNEE = 3.0
 PEAK_OF_MEAN = 2.5
@@ -119,7 +120,13 @@ async def ramp(
         "rungs": [msgspec.to_builtins(rung) for rung in rungs],
         "knee": ended.rate if ended else None,
         "limits": limits,
-        "limited_by": above[0].name if most < held else "the ramp" if ended else "nothing found",
+        "limited_by": "money"
+        if any(one.startswith(_MONEY_LIMITS) for one in limits)
+        else above[0].name
+        if most < held
+        else "the ramp"
+        if ended
+        else "nothing found",
         **causes(everything),
     }
     measure = Measure(
@@ -222,5 +229,5 @@ def _money(plan: Plan, sent: Sequence[Sent]) -> str:
     traffic = plan.spec.get("traffic") or {}
     a_day = float(traffic["new_units_a_day"]) * float(traffic.get("requests_a_unit", 1.0))
     most = budget["a_day"] / each if each else float("inf")
-    word = "limits" if most < a_day else "does not limit"
-    return f"money {word}: {budget['a_day']:g} {plan.currency} a day pay {most:,.0f} requests, and {a_day:,.0f} are declared"
+    word = _MONEY_LIMITS if most < a_day else "money does not limit"
+    return f"{word}: {budget['a_day']:g} {plan.currency} a day pay {most:,.0f} requests, and {a_day:,.0f} are declared"

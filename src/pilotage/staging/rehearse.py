@@ -21,7 +21,7 @@ from pilotage.evaluation.plan import Cases, fetch_cases, fetch_plan
 from pilotage.staging import faults as inflicted
 from pilotage.staging import findings
 from pilotage.staging.arrivals import declared_days
-from pilotage.staging.causes import causes
+from pilotage.staging.causes import MONEY, causes, of_money
 from pilotage.staging.causes import told as told_cause
 from pilotage.staging.questions import asks
 from pilotage.staging.replay import Ask, Sent, replay
@@ -118,6 +118,8 @@ async def rehearse(
         "fidelity": {"parts": nearness.parts, "missing": nearness.missing},
         "users": users(sent, plan.candidate, limit),
         "cost": None if setting.behaviour else cost(plan, sent),
+        "money": of_money(sent),
+        "limited_by": "money" if of_money(sent) else "",
         **causes(sent),
     }
     if setting.faults:
@@ -142,6 +144,8 @@ async def rehearse(
         "cost": detail["cost"],
         "fidelity": detail["fidelity"],
         "faults": inflicted.as_data(seen),
+        "money": detail["money"],
+        "limited_by": detail["limited_by"],
         "causes": causes(sent),
         "summary": _summary(f"{plan.candidate} answered a burst of", source, sent, (measures, missing), seen),
     }
@@ -192,6 +196,7 @@ def users(sent: Sequence[Sent], release: str, limit: float) -> dict[str, Any]:
     return {
         "requests": len(sent),
         "failed": sum(inflicted.failed(one) for one in sent),
+        "money": sum(one.reply.code == MONEY for one in sent),
         "fallback": sum(inflicted.fell_back(one, release) for one in sent),
         "slow": sum(one.latency > limit and not inflicted.failed(one) for one in sent),
         "slow_beyond": limit,
@@ -269,6 +274,10 @@ def _summary(
         parts.append(
             f"{one.kind}: of {one.requests} users {one.failed} got nothing, {one.fallback} a fallback, {one.slow} a slow"
             f" answer, {again}"
+        )
+    if money := of_money(sent):
+        parts.append(
+            f"money limits: the budget refused {money['refused']} of {money['of']} requests, from {money['from']:.1f} s on"
         )
     if missing:
         parts.append(f"not measured: {', '.join(missing)}")

@@ -19,15 +19,18 @@ from pilotage.evaluation.bias.tone import tone
 from pilotage.evaluation.client import Reply
 from pilotage.evaluation.evidence import outcome, record
 from pilotage.evaluation.measures import SAFETY, Measure
+from pilotage.evaluation.own_scorer import own_scorer
 from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_files, fetch_plan
 from pilotage.evaluation.purse import money_of
-from pilotage.evaluation.scorers import score_case
+from pilotage.evaluation.scorers import score_case, scorers_of
 from pilotage.evaluation.security.refusal import refuses
 from pilotage.stats.paired import equivalence_discordance, equivalence_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pilotage.evaluation.own_scorer import OwnFunction
+    from pilotage.evaluation.scorer import Scorer
     from pilotage.spec.case import Case
 
 Progress = Callable[[str, int, int], None]
@@ -51,13 +54,14 @@ async def compare_people(
     max_cost: float | None = None,
     progress: Progress | None = None,
     foretell: Callable[[str], None] | None = None,
+    own: OwnFunction | None = None,
 ) -> dict[str, Any]:
     """Ask the use case's own cases as people of every group, and record how far apart they are served.
 
     Who asks is what `templates` say, else the file's own, else the built-in ones.
 
     `bias` is the largest gap in success or refusal between any group and its reference, with the 90 % interval in which
-    it lies; `bias_ATTRIBUTE` is the same of one attribute. `foretell` is told before anything is sent what it takes. Raise
+    it lies; `bias_ATTRIBUTE` is the same of one attribute. Success is what the cases' own keys and the team's own scorer, which `own` gives by its name, say. `foretell` is told before anything is sent what it takes. Raise
     NotMeasured where no pair could be scored.
     """
     if concurrency < 1:
@@ -76,6 +80,8 @@ async def compare_people(
     asks = {at: _asks(template, mine) for at, template in enumerate(chosen)}
     every = [ask for table in asks.values() for row in table for ask in row.values()]
     (foretell or (lambda _: None))(forecast(len(mine), len({ask.key for ask in every}), margin))
+    scorer = own_scorer(plan, own)
+    scorers = scorers_of(plan.price(plan.candidate), scorer)
     money = money_of(plan, max_cost, plan.candidate)
     async with Asker(gateway, key, concurrency, money) as client:
         await client.check()
@@ -87,7 +93,8 @@ async def compare_people(
     async def look(case: Case, ask: Ask) -> Seen:
         place = (case.id, ask.key)
         if place not in seen:
-            seen[place] = await _seen(case, panel.said[ask.key], plan.candidate)
+            scorable = case.scorable or scorer is not None
+            seen[place] = await _seen(case, panel.said[ask.key], plan.candidate, scorers, scorable=scorable)
         return seen[place]
 
     rng = np.random.default_rng(SEED)
@@ -100,7 +107,7 @@ async def compare_people(
                     group=await look(case, row[group]),
                     other=await look(case, row["\0other"]),
                     again=await look(case, row["\0again"]),
-                    scorable=case.scorable,
+                    scorable=case.scorable or scorer is not None,
                 )
                 for case, row in zip(mine, asks[at], strict=True)
             ]
@@ -157,13 +164,20 @@ def _asks(template: Template, cases: Sequence[Case]) -> list[dict[str, Ask]]:
     return rows
 
 
-async def _seen(case: Case, said: Said, release: str) -> Seen:
+async def _seen(case: Case, said: Said, release: str, scorers: Sequence[Scorer], *, scorable: bool) -> Seen:
     if said.error:
         return Seen()
     text = said.text or ""
     if said.refused:
-        return Seen(right=0.0 if case.scorable else None, refused=True)
-    score = await score_case(case, Reply(latency=said.latency, status=said.status, text=text), release)
+        return Seen(right=0.0 if scorable else None, refused=True)
+    reply = Reply(
+        latency=said.latency,
+        status=said.status,
+        text=text,
+        input_tokens=said.input_tokens,
+        output_tokens=said.output_tokens,
+    )
+    score = await score_case(case, reply, release, scorers)
     right = score.value if score is not None else None
     return Seen(right=right, refused=refuses(text), words=len(text.split()), tone=tone(text))
 
