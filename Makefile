@@ -62,6 +62,10 @@ fuzz: $(VENV)/dev.done ## give each parser on the path five minutes of bytes, gu
 	@$(PIP) --require-hashes -r requirements/fuzz.txt
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
+screenshots: $(VENV)/dev.done ## pictures of the console for the documents, from the demo in a real browser
+	@$(PIP) --require-hashes -r requirements/browser.txt
+	@$(BIN)/python docs/screenshots.py
+
 kill: $(VENV)/dev.done ## kill -9 random processes under load, 100 times, and count what was lost
 	@$(BIN)/python bench/kill.py $(ARGS)
 
