@@ -32,6 +32,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     use_case: Text = ""
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: Text = ""
+
+
+def names(context: Context, actor: Actor, arguments: Names) -> dict[str, Any]:
+    """Return the use cases that the actor may see and that are not retired, by name; of one alone whether they may."""
+    with context.store.read() as tx:
+        if arguments.use_case:
+            require(actor, READERS, arguments.use_case)
+            standing.standing(tx, arguments.use_case)
+            return {"use_cases": [{"use_case": arguments.use_case}]}
+        known = (status.use_case for status in tx.statuses.all() if not status.retired)
+        seen = sorted(name for name in known if any(actor.allows(role, name) for role in READERS))
+        return {"use_cases": [{"use_case": name} for name in seen]}
+
+
 def status(context: Context, actor: Actor, arguments: Status) -> dict[str, Any]:
     with context.store.read() as tx:
         now = moment(context, tx)

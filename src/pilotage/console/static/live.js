@@ -46,4 +46,19 @@ async function refresh() {
   setTimeout(refresh, PERIOD);
 }
 
-setTimeout(refresh, PERIOD);
+// A part that the server sends by itself is put in its place as it comes; where none comes, the page is asked for as others are.
+const stream = document.getElementById("stream");
+if (stream && window.EventSource) {
+  const source = new EventSource(stream.dataset.stream);
+  source.onmessage = (event) => {
+    heard = new Date();
+    away(false);
+    if (!stream.contains(document.activeElement)) { stream.innerHTML = event.data; }
+  };
+  source.onerror = () => {
+    away(true);
+    if (source.readyState === EventSource.CLOSED) { setTimeout(refresh, PERIOD); }
+  };
+} else {
+  setTimeout(refresh, PERIOD);
+}
