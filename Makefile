@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types architecture documents size lock bench fuzz kill rollback calibrate clean
+.PHONY: help demo test check format lint types architecture documents size lock bench browser fuzz kill rollback calibrate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ demo: $(VENV)/run.done ## watch one use case go from concept to production (unde
 
 test: $(VENV)/dev.done ## run the tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+browser: $(VENV)/dev.done ## the console's tests in a real browser (the system's chromium; apt-get install chromium)
+	@$(PIP) --require-hashes -r requirements/browser.txt
+	@$(BIN)/python -m pytest -ra tests/browser $(ARGS)
 
 check: format lint types architecture documents test ## everything that CI checks
 

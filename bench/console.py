@@ -6,7 +6,8 @@
 A real workspace is made: the support example registered, inferences of ten days by 20,000 users on two releases sealed by the
 program's own sealer (one in 500 fails, one in 100 has a hit of a filter, three in ten have feedback), the newest texts kept
 encrypted, evidence of an evaluation with its answers. Then `pilotage serve` runs on it and each page is asked for over HTTP
-by somebody who is signed in: real time from sending to the last byte, the median and the slowest of so many, and bytes.
+by somebody who is signed in: real time from sending to the last byte, the median and the slowest of so many; the control
+process's own processor time for each, which other work on the machine does not lengthen; and bytes.
 A page that this version has not is left out, with a word.
 """
 
@@ -43,6 +44,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "support"
 USERS = 20_000
 TEXTS = 20_000
 AT_ONCE = 20_000
+WORDS = [f"word{n}" for n in range(500)]
 ADMIN = Actor(id="local:bench", roles=(Role.ADMIN,))
 HIT = (GuardrailHit("personal_data", "in", "redact", "email"),)
 PAGES = (
@@ -174,18 +176,23 @@ def inference(name: str, at: int, rng: random.Random, releases: tuple[str, str])
 
 def evaluated(context: Context, release: str, baseline: str) -> None:
     """Record an evaluation of 500 cases and their answers, and some of what other suites find."""
-    say = "word " * 60
+    rng = random.Random(11)
+
+    def say(words: int) -> str:
+        return " ".join(rng.choice(WORDS) for _ in range(words))
+
     cases = {
         f"case-{n}": {
             "key": str(n),
-            "question": f"Question {n}? {say}",
+            "question": f"Question {n}? {say(20)}",
             "value": float(n % 3 > 0),
             "before": float(n % 2),
             "why": "misses 'it'",
         }
         for n in range(500)
     }
-    sides = {side: {str(n): {"text": f"{say} {side} {n} {say}"} for n in range(500)} for side in ("a", "b")}
+    same = {str(n): say(60) for n in range(500)}
+    sides = {side: {n: {"text": f"{say(20)} {text} {say(20)}"} for n, text in same.items()} for side in ("a", "b")}
     for name, rows in (("s", cases), *sides.items()):
         run(context, ADMIN, "record_results", {"use_case": NAME, "run": name, "results": rows})
     slices = {f"kind {n}": {"right": n, "wrong": 10, "unscored": 0} for n in range(20)}
@@ -250,24 +257,44 @@ def main() -> None:
         try:
             facts = json.loads(server.stdout.readline())
             token = json.loads((place / "run" / "control.json").read_text())["token"]
-            visitor = Visitor(facts["control"], token)
-            print(f"{'page':<74}{'median':>8}{'slowest':>9}{'KB':>7}")
+            visitor, busy = Visitor(facts["control"], token), Busy(server.pid)
+            print(f"{'page':<74}{'median':>8}{'slowest':>9}{'processor':>11}{'KB':>7}")
             for page in PAGES:
-                told(visitor, page.format(**names), given.times)
+                told(visitor, busy, page.format(**names), given.times)
         finally:
             server.terminate()
             server.wait(60)
 
 
-def told(visitor: Visitor, page: str, times: int) -> None:
+class Busy:
+    """The processor time that the control process below a server has taken, in seconds."""
+
+    def __init__(self, server: int) -> None:
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        self._tasks = next(
+            Path(f"/proc/{child}/task")
+            for child in children
+            if b"pilotage.app.control" in Path(f"/proc/{child}/cmdline").read_bytes()
+        )
+
+    def now(self) -> float:
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in self._tasks.iterdir()) / 1e9
+
+
+def told(visitor: Visitor, busy: Busy, page: str, times: int) -> None:
     status, size, first = visitor.get(page)
     shown = page if len(page) < 72 else f"{page[:70]}.."
     if status != 200:
         print(f"{shown:<74}  answered {status}: left out")
         return
+    before = busy.now()
     seconds = [visitor.get(page)[2] for _ in range(times)]
+    worked = (busy.now() - before) / times
     median, slowest = statistics.median(seconds), max(*seconds, first)
-    print(f"{shown:<74}{1000 * median:>5.0f} ms{1000 * slowest:>6.0f} ms{size / 1024:>7.1f}", flush=True)
+    print(
+        f"{shown:<74}{1000 * median:>5.0f} ms{1000 * slowest:>6.0f} ms{1000 * worked:>8.0f} ms{size / 1024:>7.1f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

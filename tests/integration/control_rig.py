@@ -125,6 +125,7 @@ class Reply:
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
@@ -149,7 +150,9 @@ def ask(
         connection.request(method, path, data, {**sent, **(headers or {})})
         # Closed also where the server dies over its answer.
         with connection.getresponse() as answer:
-            return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            cookies = tuple(answer.headers.get_all("set-cookie") or ())
+            return Reply(answer.status, headers, answer.read(), cookies)
     finally:
         connection.close()
 
@@ -202,11 +205,14 @@ class Serving:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def to_canary(self, text: str = USE_CASE) -> None:
+    def to_canary(self, text: str = USE_CASE, name: str = "help", *, author: str = "") -> None:
         """Register the use case and bring its candidates to the first step of the ramp, with evidence on record."""
-        directory = write_use_case(self.workspace.parent / "help", text)
-        result = self.command("apply", files=files_of(directory))
-        fact = {"use_case": "help", "n": 400, "method": "test", "data": "0" * 64, "baseline": result["live"]}
+        directory = write_use_case(self.workspace.parent / name, text)
+        files = {"files": files_of(directory)}
+        applied = ask(self.control, "POST", "/api/v1/commands/apply", files, key=author or self.token)
+        assert applied.status == 200, applied.body
+        result = applied.json["result"]
+        fact = {"use_case": name, "n": 400, "method": "test", "data": "0" * 64, "baseline": result["live"]}
         for candidate in (release for release in result["releases"].values() if release != result["live"]):
             for measure, value in (
                 ("quality", 0.9),
@@ -218,7 +224,7 @@ class Serving:
                 told = {**fact, "release": candidate, "measure": measure, "value": value, "low": value, "high": value}
                 self.command("record_evidence", **told)
         for _ in ("poc", "staging", "canary"):
-            self.command("promote", use_case="help")
+            self.command("promote", use_case=name)
 
     @property
     def rollout(self) -> dict[str, Any]:

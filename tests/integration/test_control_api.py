@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -355,3 +356,42 @@ def test_the_board_finds_by_name_and_stage(server: Serving) -> None:
     assert "<article>" not in page(server, "/?stage=staging", cookie).body.decode()
     for odd in ("/?stage=%3Cb%3E&first=-1", "/?first=99999999999999999999", "/?stage=poc&first=5"):
         assert page(server, odd, cookie).status == 200
+
+
+def test_the_rollout_is_shown_as_it_went(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    shown = page(server, "/use-cases/help/rollout", cookie).body.decode()
+    assert 'aria-current="step">90 %' in shown
+    assert "Candidates&#x27; share of all requests" in shown
+    assert "What would move it" in shown
+    assert "Advanced from 50 % to 90 %" in shown
+    known = server.command("rollout", use_case="help")
+    assert known["points"]
+    assert page(server, f"/use-cases/help/rollout/{known['id']}", cookie).status == 200
+    assert page(server, "/use-cases/help/rollout/none", cookie).status == 404
+    assert "has had no rollout yet" in page(server, "/use-cases/evil/rollout", cookie).body.decode()
+
+
+def test_what_goes_through_is_shown_as_it_happens(server: Serving) -> None:
+    cookie = cookie_of(sign_in(server, server.token))
+    shown = page(server, "/live", cookie).body.decode()
+    assert 'data-stream="/live/events"' in shown
+    assert 'data-stream="/use-cases/help/live/events"' in page(server, "/use-cases/help/live", cookie).body.decode()
+    only = cookie_of(sign_in(server, server.key("operate", use_cases=["evil"])))
+    assert page(server, "/use-cases/help/live/events", only).status == 403
+    assert page(server, "/live/events").status == 401
+    request = urllib.request.Request(f"{server.control}/use-cases/help/live/events", headers={"cookie": cookie})
+    with urllib.request.urlopen(request, timeout=20) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        parts = []
+        for line in stream:
+            parts.append(line.decode())
+            if len(parts) > 1 and parts[-1] == "\n" and parts.count("\n") == 2:
+                break
+    assert all(line == "\n" or line.startswith("data: ") for line in parts)
+    assert "Live figures of help" in "".join(parts)
+    # Whoever signs out hears nothing more.
+    with urllib.request.urlopen(request, timeout=20) as stream:
+        stream.readline()
+        assert ask(server.control, "POST", "/sign-out", headers={"cookie": cookie}).status == 303
+        stream.read()

@@ -13,6 +13,7 @@ import pytest
 from pilotage.records import GuardrailHit
 from pilotage.spec.filter_rule import FilterRule
 from tests.integration.gateway_rig import Provider, Rig, release, until
+from tests.integration.surfaces_provider import Surfaces
 from tests.integration.test_gateway_filters import STREAM, SURFACES, ask, said
 
 MODEL = os.environ.get("PILOTAGE_TEST_SPACY_MODEL", "en_core_web_sm")
@@ -37,9 +38,12 @@ def rig(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     serve("missing", rule("in", model="xx_not_there"))
     serve("passes", rule("both", model="xx_not_there", on_error="pass"))
     serve("unheard", rule("out", model="xx_not_there"))
+    surfaces = Surfaces()
+    rig.route("other", release("other", surfaces.url("ok"), filters=(rule("out", model="xx_not_there"),)))
     rig.start()
     yield rig
     rig.close()
+    surfaces.close()
     assert "Traceback" not in rig.log.read_text()
 
 
@@ -58,6 +62,10 @@ def test_where_nobody_can_tell_the_file_says_what_follows(rig: Rig, provider: Pr
         reply = rig.chat("unheard", ASKED, stream=stream)
         assert b"Jane" not in reply.body
         assert rig.record(reply)[1].finish_reason == "content_filter"
+    # What says no texts is none of theirs.
+    assert rig.ask("POST", "/v1/embeddings", {"model": "other", "input": "Is it there?"}).json["data"]
+    reply = rig.ask("POST", "/v1/images/generations", {"model": "other", "prompt": "A parcel", "stream": True})
+    assert b"image_generation.completed" in reply.body
     until(lambda: "names cannot be looked for" in rig.log.read_text())
     assert "install" in rig.log.read_text()
 

@@ -22,7 +22,7 @@ PICTURES = [
         ],
         across="days",
         marks=[Mark(0.0, "1 %"), Mark(1.5, "5 %")],
-        level=0.8,
+        levels=((0.8, "sure"),),
         span=(0.0, 1.0),
         write=percent,
     ),

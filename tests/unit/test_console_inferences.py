@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pilotage.console import exported
-from pilotage.console.cases import case_of
+from pilotage.console.cases import case_of, shown_of
 from pilotage.console.inference_filters import asked
-from pilotage.console.inference_rows import money, outcome_of, row_of, seconds, timing
+from pilotage.console.inference_rows import money, outcome_of, row_of, seconds, shortened, timing
 
 ENDED: dict[str, Any] = {
     "served": "help/a@0",
@@ -163,3 +163,19 @@ def test_a_form_becomes_a_case() -> None:
     }
     talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "?"}, {"role": "user", "content": "W"}]
     assert case_of({"messages": talk}, fields)["messages"] == [*talk[:2], {"role": "user", "content": "Where?"}]
+
+
+def test_what_is_long_is_cut_and_said_to_be() -> None:
+    turns = [
+        {"role": "user", "text": "a" * 50},
+        {"role": "assistant", "text": ""},
+        {"role": "answer", "text": "b" * 30},
+    ]
+    assert shortened(turns, 100) == (turns, 0)
+    shown, cut = shortened(turns, 40)
+    assert ([len(turn["text"]) for turn in shown], cut) == ([10, 0, 30], 40)
+    shown, cut = shortened(turns, 20)
+    assert ([turn["role"] for turn in shown], cut) == (["assistant", "answer"], 60)
+    said = [{"metric": "stars", "value": float(n), "at": n, "received": n, "by": "unit"} for n in range(300)]
+    assert row_of(inference(feedback=said)).said == "stars 0, stars 1, stars 2, stars 3, stars 4 and 295 more"
+    assert shown_of({"text": "x" * 5_000}).endswith("characters more")

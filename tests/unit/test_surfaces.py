@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pilotage.clock import FrozenClock
@@ -96,6 +96,7 @@ def outcome(request: Request) -> Outcome:
 
 
 @pytest.mark.parametrize("parse", PARSERS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES, turns=TURNS | VALUES)
 def test_a_request_is_read_or_refused(parse: Callable[[bytes], Request], body: dict[str, Any], turns: Any) -> None:
     for given_body in (body, {**body, "messages": turns}, {**body, "input": turns, "prompt": "p"}):

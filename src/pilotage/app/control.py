@@ -38,6 +38,7 @@ from pilotage.console.visitors import Visitors
 from pilotage.counting.ingest import Ingest
 from pilotage.counting.losses import LossWatch
 from pilotage.counting.observe import Observer
+from pilotage.counting.pulse import Pulse
 from pilotage.errors import WorkspaceUnusable
 from pilotage.governance.commands import Context
 from pilotage.governance.mandate import Mandate
@@ -116,11 +117,15 @@ async def serve(
         embedder = Embedder(context, local, handover.gateway, stopping=lambda: loop.stopping.is_set())  # noqa: PLW0108 (the loop is made below)
         stack.callback(embedder.close)
 
+        pulse = Pulse(clock.now(), rate=clock.rate if isinstance(clock, ScaledClock) else 1.0)
+
         def begin() -> Engine:
             observer = Observer()
             watches = Watches(clock, lambda tx, spec, rollout: resumed(tx, spec, rollout).statistics)
             sources = (Running(), watches)
-            ingest = Ingest(store, spool, sealer=seal, events=events, observer=observer, sources=sources, clock=clock)
+            ingest = Ingest(
+                store, spool, sealer=seal, events=events, observer=observer, sources=sources, clock=clock, pulse=pulse
+            )
             beats = Heartbeats(workspace.run)
             controller = Controller(
                 context, observer, beats, mandate, lag=lambda: ingest.lag, lost=lambda: watch.lately
@@ -147,7 +152,15 @@ async def serve(
             settle=lambda: settle(store, events, spool, holders, losses.by_worker()),
         )
         visitors = Visitors(context, local, handover.token, handover.link)
-        site = create(context, visitors, events, health=lambda: loop.health, gateway=handover.gateway)
+        site = create(
+            context,
+            visitors,
+            events,
+            health=lambda: loop.health,
+            gateway=handover.gateway,
+            pulse=pulse,
+            ending=lambda: server.should_exit,
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 site,

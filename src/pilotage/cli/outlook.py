@@ -123,7 +123,7 @@ def picture_of(found: Outlook) -> Picture:
         lines,
         across=f"new {found.unit}s" if counted else "days",
         marks=marks,
-        level=0.8,
+        levels=((0.8, ""),),
         span=(0.0, 1.0),
         write=percent,
     )

@@ -169,6 +169,10 @@ def _approve(facts: Facts) -> str:
     if facts["retired"] or facts["gate"] is None:
         return ""
     on_their_way = ", ".join(variant_of(release) for release in (facts["candidate"], *facts["rivals"]))
+    rollout = facts["rollout"]
+    if rollout is not None and rollout["awaits_yes"]:
+        step = f"step {rollout['step'] + 1} of {len(rollout['shares'])} ({rollout['share'] * 100 / MILLION:g} %)"
+        return f"You say yes to {on_their_way} leaving {step} as soon as the step's other demands are met. Your yes counts for this step alone."
     return (
         f"You say yes to {on_their_way} going into {facts['gate']['stage']}, on the evidence that there is now. Your yes, with your"
         " name and reason, stands in the ledger; another release, charter or measurement needs another one."

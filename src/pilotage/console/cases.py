@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pilotage.console.pages import Pages
 
 
+SHOWN = 50
+LONGEST = 2_000
+"""Characters of a proposed case on the page of all."""
 FIELDS = ("question", "required", "forbidden", "exact", "scenario", "kind", "group", "note")
 
 
@@ -74,7 +77,8 @@ class CasePages:
                 self._page.run(actor, "cases_taken", {"use_case": name, "cases": taken})
             return RedirectResponse(request.url.path, 303)
         found = self._page.run(actor, "cases", {"use_case": name})["cases"]
-        return self._page.show("cases.html", name=name, cases=[{**one, "line": line_of(one["case"])} for one in found])
+        shown = [{**one, "line": shown_of(one["case"])} for one in found[:SHOWN]]
+        return self._page.show("cases.html", name=name, cases=shown, waiting=[one["id"] for one in found])
 
     def _file(self, actor: Actor, request: Request) -> Response:
         name = request.path_params["name"]
@@ -109,6 +113,12 @@ def earlier_of(shows: Mapping[str, Any]) -> list[dict[str, Any]]:
 def question_of(shows: Mapping[str, Any]) -> str:
     messages = shows.get("messages", ())
     return str(messages[-1]["content"] if messages else shows.get("text", ""))
+
+
+def shown_of(case: Mapping[str, Any]) -> str:
+    """Return a case's line for a page; the file has all of it."""
+    line = line_of(case)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} … and {len(line) - LONGEST:,} characters more"
 
 
 def line_of(case: Mapping[str, Any]) -> str:

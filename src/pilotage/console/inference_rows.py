@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SECOND = 1_000_000
+_SAID = 5
+MOST_SHOWN = 60_000
+"""Characters of a conversation on a page."""
 _AROUND = 60
 """Characters of a text that are shown on each side of what was looked for."""
 
@@ -54,10 +57,30 @@ def row_of(inference: Mapping[str, Any], words: str = "") -> Row:
         cost=money(ended["cost"]) if ended else "",
         tokens=f"{ended['input_tokens']} + {ended['output_tokens']}" if ended and ended["counted"] else "",
         hits=", ".join(dict.fromkeys(hit["guardrail"] for hit in ended["hits"])) if ended else "",
-        said=", ".join(f"{one['metric']} {number(one['value'])}" for one in inference["feedback"]),
+        said=_said(inference["feedback"]),
         text=inference["text"],
         pieces=_around(inference, words) if words else (),
     )
+
+
+def _said(feedback: Sequence[Mapping[str, Any]]) -> str:
+    """Say the first of what was said; of a unit there may be hundreds."""
+    told = ", ".join(f"{one['metric']} {number(one['value'])}" for one in feedback[:_SAID])
+    return f"{told} and {len(feedback) - _SAID} more" if len(feedback) > _SAID else told
+
+
+def shortened(turns: Sequence[Mapping[str, str]], most: int = MOST_SHOWN) -> tuple[list[dict[str, str]], int]:
+    """Return turns with at most so many characters in all, the last ones whole first, and how many characters that left out."""
+    shown: list[dict[str, str]] = []
+    left, cut = most, 0
+    for turn in reversed(turns):
+        text = turn["text"]
+        kept = text[:left]
+        left -= len(kept)
+        cut += len(text) - len(kept)
+        if kept or not text:
+            shown.append({"role": turn["role"], "text": kept})
+    return shown[::-1], cut
 
 
 def outcome_of(inference: Mapping[str, Any]) -> tuple[str, bool]:

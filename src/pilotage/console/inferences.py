@@ -11,7 +11,7 @@ from starlette.routing import Route
 from pilotage.access import Role
 from pilotage.console import exported
 from pilotage.console.inference_filters import OUTCOMES, SOURCES, asked
-from pilotage.console.inference_rows import money, outcome_of, row_of, timing
+from pilotage.console.inference_rows import money, outcome_of, row_of, shortened, timing
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -71,10 +71,14 @@ class InferencePages:
             asks |= {"reveal": True, "note": fields.get("note", "")}
         one = self._page.run(actor, "inference", asks)
         outcome, bad = outcome_of(one)
+        turns, cut = shortened([*one["turns"], {"role": "answer", "text": one.get("reply", "")}])
         return self._page.show(
             "inference.html",
             name=name,
             one=one,
+            turns=turns,
+            cut=cut,
+            said=one["feedback"][:SHOWN],
             outcome=outcome,
             bad=bad,
             money=money,

@@ -19,7 +19,9 @@ from pilotage.console.cases import CasePages
 from pilotage.console.door import body_of, own_site, visitor
 from pilotage.console.inferences import InferencePages
 from pilotage.console.ledger import LedgerPages
+from pilotage.console.live import Going, LivePages
 from pilotage.console.reports import ReportPages
+from pilotage.console.rollout import RolloutPages
 from pilotage.console.rows import why
 from pilotage.console.sign_in import DoorPages
 from pilotage.console.use_case import UseCasePages
@@ -67,8 +69,17 @@ _looking: ContextVar[Looking | None] = ContextVar("looking", default=None)
 class Pages:
     """HTML over the same commands as everything else. It works without scripts; one keeps it live."""
 
-    def __init__(self, context: Context, visitors: Visitors, *, health: Callable[[], Health]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        visitors: Visitors,
+        *,
+        health: Callable[[], Health],
+        pulse: Going,
+        ending: Callable[[], bool],
+    ) -> None:
         self._context, self._visitors, self._health = context, visitors, health
+        self._pulse, self._ending = pulse, ending
         self._templates = Environment(
             loader=PackageLoader("pilotage.console"),
             autoescape=True,
@@ -83,6 +94,8 @@ class Pages:
             *DoorPages(self, self._visitors).routes(),
             *BoardPages(self).routes(),
             *UseCasePages(self).routes(),
+            *LivePages(self, self._visitors, self._pulse, self._ending).routes(),
+            *RolloutPages(self).routes(),
             *ActingPages(self).routes(),
             *LedgerPages(self).routes(),
             *InferencePages(self).routes(),
@@ -124,8 +137,13 @@ class Pages:
     def run(self, actor: Actor, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return run(self._context, actor, name, arguments)
 
+    def now(self) -> int:
+        return self._context.clock.now()
+
     def show(self, template: str, status: int = 200, **facts: Any) -> Response:
-        text = self._templates.get_template(template).render(
+        return HTMLResponse(self.text(template, **facts), status)
+
+    def text(self, template: str, **facts: Any) -> str:
+        return self._templates.get_template(template).render(
             health=self._health(), looking=_looking.get(), now=self._context.clock.now(), quote=quote, **facts
         )
-        return HTMLResponse(text, status)

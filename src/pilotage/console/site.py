@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from pilotage.console.health import Health
+    from pilotage.console.live import Going
     from pilotage.console.visitors import Visitors
     from pilotage.governance.commands import Context
     from pilotage.store.base import Events
@@ -44,11 +45,21 @@ _RULES = (
 
 
 def create(
-    context: Context, visitors: Visitors, events: Events, *, health: Callable[[], Health], gateway: str
+    context: Context,
+    visitors: Visitors,
+    events: Events,
+    *,
+    health: Callable[[], Health],
+    gateway: str,
+    pulse: Going,
+    ending: Callable[[], bool],
 ) -> ASGIApp:
-    """Return the ASGI application. `gateway` is its base URL, for clients that ask; `health` is asked each time."""
+    """Return the ASGI application. `gateway` is its base URL, for clients that ask; `health` is asked each time.
+
+    `pulse` is what goes through right now; streams of it end when the server is `ending`.
+    """
     api = Api(context, visitors, events, health=health, gateway=gateway)
-    pages = Pages(context, visitors, health=health)
+    pages = Pages(context, visitors, health=health, pulse=pulse, ending=ending)
 
     async def on_refusal(_: Request, fault: Exception) -> Response:
         assert isinstance(fault, PilotageError)

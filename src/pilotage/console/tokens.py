@@ -15,6 +15,7 @@ from pilotage.governance.sign_in import Refusal, actor_of, claims_of
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
+    from pilotage.spec.trust import SignIn
 
 KEPT_SECONDS = 600.0
 AGAIN_SECONDS = 10.0
@@ -40,16 +41,19 @@ class Tokens:
         rules = organisation.sign_in if organisation is not None else None
         if organisation is None or rules is None:
             return None
+        try:
+            return actor_of(self.claims(token, rules), organisation, rules)
+        except Refusal as refusal:
+            log.info("a token was refused: %s", refusal)
+            return None
+
+    def claims(self, token: str, rules: SignIn) -> dict[str, Any]:
+        """Return what a token says that is good by these rules; raise Refusal otherwise."""
         now = int(time.time())
         try:
-            claims = claims_of(token, rules, self._set(rules.jwks, KEPT_SECONDS), now)
+            return claims_of(token, rules, self._set(rules.jwks, KEPT_SECONDS), now)
         except Refusal:
-            try:
-                claims = claims_of(token, rules, self._set(rules.jwks, AGAIN_SECONDS), now)
-            except Refusal as refusal:
-                log.info("a token was refused: %s", refusal)
-                return None
-        return actor_of(claims, organisation, rules)
+            return claims_of(token, rules, self._set(rules.jwks, AGAIN_SECONDS), now)
 
     def _set(self, address: str, kept: float) -> dict[str, Any]:
         """Return the provider's keys, at most `kept` seconds old where it can be asked; raise Refusal where it never could."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import json
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pilotage import access
 from pilotage.clock import HOUR, SystemClock
+from pilotage.console.provider import Provider
 from pilotage.console.tokens import Tokens
-from pilotage.governance.sign_in import looks_signed
+from pilotage.errors import Denied
+from pilotage.governance.sign_in import Refusal, looks_signed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pilotage.access import Actor, Key
     from pilotage.governance.commands import Context
 
@@ -26,6 +32,7 @@ class TooMany(Exception):
 
 SESSION_HOURS = 12
 _LOCAL = "local"
+_SIGNED = "oidc-"
 _REAL = SystemClock()
 """Sessions last in real time: a time-lapse would end them within seconds."""
 
@@ -40,6 +47,7 @@ class Visitors:
         # Browsers send cookies to every port of a host: servers of two workspaces must not take each other's for their own.
         self.cookie = f"pilotage-{access.keyed(self._secret, 'cookie')[:12]}"
         self._tokens, self._failures = Tokens(context), access.Failures()
+        self.provider = Provider(context, self._tokens)
         self._ended: dict[str, int] = {}
         """Sessions that were signed out of, by their signature, with the time they would have ended anyway."""
 
@@ -75,12 +83,27 @@ class Visitors:
             return None
         if subject == _LOCAL:
             return self._local
+        if subject.startswith(_SIGNED):
+            return self._of_provider(subject.removeprefix(_SIGNED))
         key = self._key(subject)
         return access.actor_of(key) if key else None
 
     def session(self, actor: Actor) -> str:
         """Return the cookie's value for an actor that one of the other methods returned."""
-        subject = _LOCAL if actor == self._local else actor.id.removeprefix("key:")
+        return self._session(_LOCAL if actor == self._local else actor.id.removeprefix("key:"))
+
+    def session_of(self, claims: Mapping[str, Any]) -> str:
+        """Return the cookie's value for somebody whom the identity provider vouches for; roles are made of it at each look."""
+        return self._session(_SIGNED + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode())
+
+    def _of_provider(self, claims: str) -> Actor | None:
+        try:
+            return self.provider.actor(json.loads(base64.urlsafe_b64decode(claims)))
+        except (Refusal, Denied):
+            # The organisation's rules have changed since; who signs in again learns how.
+            return None
+
+    def _session(self, subject: str) -> str:
         until = str(_REAL.now() + SESSION_HOURS * HOUR)
         return f"{subject}.{until}.{self._mac(subject, until)}"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND
+from pilotage.counting.pulse import Pulse
 from pilotage.counting.sealed import recount
 from pilotage.errors import Conflict, Tampered, WorkspaceUnusable
 
@@ -74,7 +75,9 @@ class Ingest:
         observer: Observer,
         sources: Sequence[Source],
         clock: Clock,
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse or Pulse(clock.now())
         self._store, self._spool, self._sealer, self._events = store, spool, sealer, events
         self._observer, self._sources, self._clock = observer, sources, clock
         self._segments: dict[str, Segment] = {}
@@ -116,6 +119,7 @@ class Ingest:
         for segment, events, end, ended in fresh:
             for _, event in events:
                 self._observer.feed(event)
+                self._pulse.feed(event)
             count += len(events)
             if not segment.pending:
                 segment.since = began

@@ -33,6 +33,7 @@ from pilotage.governance import (
     replay,
     report,
     retirement,
+    rollouts,
     side_by_side,
     travel,
     watching,
@@ -70,8 +71,10 @@ ADMIN = (Role.ADMIN,)
 COMMANDS: dict[str, Command] = {
     "apply": Command(registration.apply, OPERATE, registration.Apply, Reach.OWN),
     "status": Command(overview.status, READ, overview.Status, Reach.OWN),
+    "names": Command(overview.names, READ, overview.Names, Reach.OWN),
     "board": Command(board.board, READ, board.Board, Reach.OWN),
     "charter": Command(charter.charter, READ, charter.Charter),
+    "rollout": Command(rollouts.rollout, READ, rollouts.RolloutOf),
     "portfolio": Command(portfolio.portfolio, READ, portfolio.Portfolio, Reach.OWN),
     "analysis": Command(analysis.analysis, READ, analysis.Analysis),
     "promote": Command(promotion.promote, OPERATE, promotion.Promote),

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from pilotage.store.base import Transaction
 
-LONGEST = 4_000
-"""Characters of one text that are given out."""
+LONGEST = 2_000
+"""Characters of one text that are given out: a page of twenty stays a page."""
 
 
 class Kept(msgspec.Struct, frozen=True):

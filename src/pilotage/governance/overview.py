@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pilotage.access import Role
+from pilotage.decision.approval import awaits_approval
 from pilotage.decision.transition import UNDER_WAY
 from pilotage.governance import budgets, standing
 from pilotage.governance.context import Text, moment, require
@@ -29,6 +30,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Empty: every use case that the actor may see."""
 
     use_case: Text = ""
+
+
+class Names(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    use_case: Text = ""
+
+
+def names(context: Context, actor: Actor, arguments: Names) -> dict[str, Any]:
+    """Return the use cases that the actor may see and that are not retired, by name; of one alone whether they may."""
+    with context.store.read() as tx:
+        if arguments.use_case:
+            require(actor, READERS, arguments.use_case)
+            standing.standing(tx, arguments.use_case)
+            return {"use_cases": [{"use_case": arguments.use_case}]}
+        known = (status.use_case for status in tx.statuses.all() if not status.retired)
+        seen = sorted(name for name in known if any(actor.allows(role, name) for role in READERS))
+        return {"use_cases": [{"use_case": name} for name in seen]}
 
 
 def status(context: Context, actor: Actor, arguments: Status) -> dict[str, Any]:
@@ -61,7 +78,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
         "previous": status.previous,
         "paused": status.paused,
         "retired": status.retired,
-        "rollout": _rollout(tx, stands),
+        "rollout": _rollout(tx, stands, now),
         "gate": door.as_json() if door else None,
         "currency": spec.budget.currency if spec.budget else "EUR",
         "budget": budgets.stand(tx, status.use_case, budgets.of_use_case(spec), now),
@@ -75,7 +92,7 @@ def _shown(tx: Transaction, stands: Standing, now: int) -> dict[str, Any]:
     }
 
 
-def _rollout(tx: Transaction, stands: Standing) -> dict[str, Any] | None:
+def _rollout(tx: Transaction, stands: Standing, now: int) -> dict[str, Any] | None:
     """Return the rollout with what was last shown: as kept by the controller while it runs, else as it ended.
 
     `readings` are those of `lead`, the first candidate that is still in it (or was promoted), by metric; `shown` holds all of them and what the controller
@@ -95,6 +112,7 @@ def _rollout(tx: Transaction, stands: Standing) -> dict[str, Any] | None:
         "out": rollout.out,
         "baseline": rollout.baseline,
         "phase": str(rollout.phase),
+        "awaits_yes": awaits_approval(stands.spec, stands.status, tx.approvals.of(stands.status.use_case), now),
         "step": rollout.step,
         "share": rollout.share,
         "shares": list(rollout.shares),

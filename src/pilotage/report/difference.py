@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MOST = 600
 """Words of a text that are compared; of longer ones, the rest is one piece that differs where it does."""
+ALIKE = 0.3
+"""The share of words in common from which on the others are marked."""
 _WORD = re.compile(r"\s*\S+")
 
 
@@ -24,10 +26,13 @@ class Piece(NamedTuple):
 def differing(one: str, two: str) -> tuple[list[Piece], list[Piece]]:
     """Return the pieces of both, in order: put together they are the texts again.
 
-    Words are compared with their case and punctuation, without the white space before them.
+    Words are compared with their case and punctuation, without the white space before them. Where the texts have little in
+    common nothing is marked, for everything would be.
     """
     first, second = _words(one), _words(two)
     matcher = SequenceMatcher(None, [word.strip() for word in first], [word.strip() for word in second], autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return [Piece(one, other=False)] if one else [], [Piece(two, other=False)] if two else []
     left: list[Piece] = []
     right: list[Piece] = []
     for kind, start, end, other_start, other_end in matcher.get_opcodes():

@@ -37,16 +37,15 @@ def line_chart(
     across: str,
     up: str = "",
     marks: Sequence[Mark] = (),
-    level: float | None = None,
+    levels: Sequence[tuple[float, str]] = (),
     span: tuple[float, float] | None = None,
     write: Callable[[float], str] = number,
     describes: str = "",
 ) -> Picture:
-    """Return a picture of the lines. `level` draws a line across, `span` fixes the ends of the upward axis."""
+    """Return a picture of the lines. `levels` are lines across, each with its name, `span` fixes the ends of the upward axis."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points] + [end for line in lines for pair in line.band for end in pair]
-    if level is not None:
-        ys.append(level)
+    ys += [level for level, _ in levels]
     if len(set(xs)) < 2:
         raise ValueError("a line chart needs points at two or more different places")
     rows = (len(lines) + 3) // 4
@@ -54,8 +53,10 @@ def line_chart(
     x = frame.across(min(xs), max(xs))
     y = msgspec.structs.replace(frame.up(*(span or _room(ys))), start=frame.height - 46 - rows * _ROW)
     body = [frame.drawn(title, x, y, names=(across, up), write=write)]
-    if level is not None:
+    for level, name in levels:
         body.append(element("line", kind="mark", x1=x.start, x2=x.end, y1=y.at(level), y2=y.at(level)))
+        if name:
+            body.append(text(x.end, y.at(level) - 4, name, "quiet end"))
     for index, mark in enumerate(marks):
         body.append(element("line", kind="mark", x1=x.at(mark.x), x2=x.at(mark.x), y1=y.start, y2=y.end))
         body.append(text(x.at(mark.x) + 3, y.end + 12 + 12 * (index % 3), mark.name, "quiet"))

@@ -74,9 +74,16 @@ def _rendered(template: str, facts: Mapping[str, Any]) -> str:
         day=_day,
         money=_money,
         curve=_curve,
+        sentence=_sentence,
         pair=_pair,
         labels=_labels(facts["side_by_side"]),
     )
+
+
+def _sentence(lines: Sequence[str], between: str) -> str:
+    """Return lines of the charter, each a sentence or a part of one, as parts of one sentence."""
+    plain = [line.strip().rstrip(".") for line in lines]
+    return between.join(line if line[1:2].isupper() else line[:1].lower() + line[1:] for line in plain)
 
 
 def _labels(facts: Mapping[str, Any]) -> tuple[str, str]:
@@ -121,7 +128,7 @@ def _picture(question: Mapping[str, Any]) -> str:
     if not dots:
         return ""
     title = f"{question['asks']} Rates with their intervals"
-    return dot_chart(title, dots, lines=((0.0, "0 %"),), write=percent).inline
+    return dot_chart(title, dots, lines=((0.0, "0 %"),), write=lambda value: percent(round(value, 3))).inline
 
 
 def _money(values: Sequence[float] | None) -> str:

@@ -34,6 +34,7 @@ STYLE = (
     ".chart .quiet{fill:var(--chart-quiet)}"
     ".chart .grid{stroke:var(--chart-line);stroke-width:1;fill:none}"
     ".chart .mark{stroke:var(--chart-quiet);stroke-width:1;stroke-dasharray:3 3;fill:none}"
+    ".chart .zero{stroke:var(--chart-ink);stroke-width:1}"
     ".chart .end{text-anchor:end}.chart .middle{text-anchor:middle}"
     ".chart .line{fill:none;stroke-width:2;stroke-linejoin:round}"
     ".chart .band{opacity:.18;stroke:none}"

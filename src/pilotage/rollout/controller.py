@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotage.decision.observation import Observation
 from pilotage.decision.rules import NO_RULES
+from pilotage.decision.statistics import readings
 from pilotage.decision.transition import decide, worth_recording
 from pilotage.governance import batches
 from pilotage.governance.context import moment
 from pilotage.governance.decisions import Seen, record_decision
 from pilotage.governance.organisation import rules_of
 from pilotage.governance.progress import standing_of
+from pilotage.governance.trail import begun, keep_trail, kept_trail, longer, point_of
 from pilotage.rollout import gaps
 from pilotage.rollout import tally as tallies
 from pilotage.rollout.running import Running
@@ -172,6 +174,7 @@ class Controller:
                     standing = standing_of(rolling.spec, rolling.rollout, tally.statistics, decision)
                     tx.batches.keep(rollout, tally.statistics.seq, tallies.encode(tally), standing)
                     gaps.tell(tx, self._context.clock, rolling, tally.statistics, decision.at)
+                    _leave(tx, rolling, tally, decision.at)
                 if acts:
                     record_decision(tx, rolling.status, decision, outcome.seen)
         course.tally, course.taken = tally, None
@@ -191,6 +194,15 @@ def _append(tx: Transaction, rollout: str, link: Link, at: int, body: bytes) -> 
     # A commit that was said to have failed may have been made all the same.
     if tx.batches.last(rollout) != link:
         tx.batches.append(rollout, link.seq, at, body, link.digest)
+
+
+def _leave(tx: Transaction, rolling: Rolling, tally: Tally, at: int) -> None:
+    """Leave what is known now on the rollout's trail."""
+    known = kept_trail(tx, rolling.spec.name, rolling.rollout.id) or begun(rolling.spec.name, rolling.rollout)
+    point = point_of(at, rolling.rollout, readings(tally.statistics, rolling.spec, rolling.rollout))
+    trail = longer(known, point)
+    if trail is not known:
+        keep_trail(tx, trail)
 
 
 def _keep_due(course: Course, outcome: Outcome) -> bool:

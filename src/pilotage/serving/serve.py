@@ -191,7 +191,7 @@ class Server:
             call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
         send = self._upstreams.of(release).send
-        if filtering is not None and filtering.holds:
+        if filtering is not None and filtering.holds(request):
             conforming = Conforming(
                 filtering,
                 request,

@@ -18,7 +18,7 @@ from pilotage.store.base import Found
 from pilotage.store.wanted import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pilotage.store.base import Events, Wanted
 
@@ -39,29 +39,17 @@ _EXTENT = 'SELECT count(*) AS n, min("at") AS oldest, max("at") AS newest FROM s
 _WAYS = """
     SELECT count(*) AS n, coalesce(bool_or(inference = '' AND key <> ''), false) AS key,
         coalesce(bool_or(inference = '' AND key = ''), false) AS unit
-    FROM feedback_rows WHERE use_case = $1 AND metric = $2
+    FROM feedback_rows WHERE use_case = $1 AND $2 IN ('', metric)
 """
-_STARTED = """
-    SELECT * FROM started WHERE use_case = $1 AND id >= $2 AND id <= $3 AND id IN (SELECT unnest($4))
-    QUALIFY row_number() OVER (PARTITION BY id ORDER BY "at", spool_offset) = 1
-"""
-_FINISHED = _STARTED.replace("FROM started", "FROM finished")
-_SAID = """
-    WITH mine AS (
-        SELECT * FROM feedback_rows
-        WHERE use_case = $1 AND inference >= $2 AND inference <= $3 AND inference IN (SELECT unnest($4))
-        UNION ALL SELECT * FROM feedback_rows
-        WHERE use_case = $1 AND inference = '' AND key <> '' AND key IN (SELECT unnest($5))
-        UNION ALL SELECT * FROM feedback_rows
-        WHERE use_case = $1 AND inference = '' AND key = '' AND unit <> '' AND unit IN (SELECT unnest($6))
-    )
-    SELECT id, metric, value, "at", received, inference, key, unit FROM mine
-    QUALIFY row_number() OVER (PARTITION BY id ORDER BY received, spool_segment, spool_offset) = 1
-    ORDER BY "at", id
-"""
-_TEXTS = """
-    SELECT id FROM texts WHERE use_case = $1 AND id >= $2 AND id <= $3 AND id IN (SELECT unnest($4))
-"""
+_THESE = "use_case = $1 AND id >= $2 AND id <= $3 AND id IN (SELECT unnest($4))"
+_STARTED = f"SELECT * FROM started WHERE {_THESE}"  # noqa: S608 (ours)
+_FINISHED = f"SELECT * FROM finished WHERE {_THESE}"  # noqa: S608
+_TEXTS = f"SELECT id FROM texts WHERE {_THESE}"  # noqa: S608
+_SAID = f"SELECT * FROM feedback_rows WHERE {_THESE.replace('id ', 'inference ')}"  # noqa: S608
+_SAID_BY = {
+    "key": "SELECT * FROM feedback_rows WHERE use_case = $1 AND inference = '' AND key IN (SELECT unnest($2))",
+    "unit": "SELECT * FROM feedback_rows WHERE use_case = $1 AND inference = '' AND key = '' AND unit IN (SELECT unnest($2))",
+}
 
 
 class InferencesReader:
@@ -107,8 +95,7 @@ class InferencesReader:
             high, newest, width = low, low_at, min(width * WIDER, WIDEST)
 
     def _ids(self, use_case: str, wanted: Wanted, low: str, high: str, most: int) -> list[str]:
-        ways = self._lately(_WAYS, (use_case, wanted.metric)) if wanted.metric else {}
-        question = Question(use_case, low, high, [name for name in ("key", "unit") if ways.get(name)])
+        question = Question(use_case, low, high, self._ways(use_case, wanted.metric) if wanted.metric else ())
         started = question.where(wanted)
         rows = self._events.query(
             f"SELECT DISTINCT s.id FROM started s WHERE {started} ORDER BY s.id DESC LIMIT {question.given(most)}",  # noqa: S608 (ours; values are parameters)
@@ -135,23 +122,36 @@ class InferencesReader:
             return []
         ordered = sorted(ids, reverse=True)
         span = (use_case, ordered[-1], ordered[0], ordered)
-        started = {row["id"]: row for row in self._events.query(_STARTED, span)}
-        finished = {row["id"]: row for row in self._events.query(_FINISHED, span)}
+        started = _first(self._events.query(_STARTED, span), "at")
+        finished = _first(self._events.query(_FINISHED, span), "at")
         kept = {row["id"] for row in self._events.query(_TEXTS, span)}
-        keys = sorted({row["key"] for row in started.values() if row["key"]})
-        units = sorted({row["unit"] for row in started.values() if row["unit"]})
-        said = _Said(self._events.query(_SAID, (*span, keys, units)))
+        said = self._events.query(_SAID, span)
+        for way in self._ways(use_case, ""):
+            names = sorted({row[way] for row in started.values() if row[way]})
+            said += self._events.query(_SAID_BY[way], (use_case, names)) if names else []
+        joined = _Said(_first(said, "received").values())
         return [
-            _row(started[one], finished.get(one), said.of(started[one]), one in kept)
+            _row(started[one], finished.get(one), joined.of(started[one]), one in kept)
             for one in ordered
             if one in started
         ]
+
+    def _ways(self, use_case: str, metric: str) -> list[str]:
+        """Return by what feedback joins beside the inference's id, of a metric if one is named: `key`, `unit`."""
+        found = self._lately(_WAYS, (use_case, metric))
+        return [way for way in _SAID_BY if found[way]]
+
+
+def _first(rows: Sequence[dict[str, Any]], by: str) -> dict[str, dict[str, Any]]:
+    """Return the first row of each id: an event that was appended twice counts once."""
+    ordered = sorted(rows, key=lambda row: (row[by], row["spool_segment"], row["spool_offset"]))
+    return {row["id"]: row for row in reversed(ordered)}
 
 
 class _Said:
     """Feedback by what it joins: one of the three that it names."""
 
-    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self._by: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in rows:
             by = next(way for way in _JOINS if row[way])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PROGRAM = "pilotage.upstream.presidio"
 _LINE_MOST = 64 << 20
+_BEHIND = 8 << 20
+"""Bytes of questions that it has not taken yet."""
 _AGAIN_SECONDS = 10.0
 """One that ended is begun again after that."""
 log = logging.getLogger(__name__)
@@ -72,6 +74,8 @@ class PresidioNames:
             question = Question(number, model, list(texts), time.monotonic() + seconds)
             try:
                 assert process.stdin is not None, "it was made with one"
+                if process.stdin.transport.get_write_buffer_size() > _BEHIND:
+                    raise Unfound("its process is behind with what it was asked")
                 process.stdin.write(msgspec.json.encode(question) + b"\n")
                 await process.stdin.drain()
                 found: Found = await answer

@@ -1,6 +1,7 @@
 "use strict";
 // Keeps the page at what is true now: asks for it again and swaps its content. Without scripts, reload by hand.
 const PERIOD = 2000;
+const PATIENCE = 5000;
 let heard = new Date();
 
 function away(gone) {
@@ -27,7 +28,7 @@ function place(fresh, shown) {
 async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch(location.href, { redirect: "manual" });
+      const answer = await fetch(location.href, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE) });
       if (answer.type === "opaqueredirect") { location.reload(); return; }
       if (answer.ok) {
         heard = new Date();
@@ -45,4 +46,19 @@ async function refresh() {
   setTimeout(refresh, PERIOD);
 }
 
-setTimeout(refresh, PERIOD);
+// A part that the server sends by itself is put in its place as it comes; where none comes, the page is asked for as others are.
+const stream = document.getElementById("stream");
+if (stream && window.EventSource) {
+  const source = new EventSource(stream.dataset.stream);
+  source.onmessage = (event) => {
+    heard = new Date();
+    away(false);
+    if (!stream.contains(document.activeElement)) { stream.innerHTML = event.data; }
+  };
+  source.onerror = () => {
+    away(true);
+    if (source.readyState === EventSource.CLOSED) { setTimeout(refresh, PERIOD); }
+  };
+} else {
+  setTimeout(refresh, PERIOD);
+}

@@ -59,10 +59,9 @@ class Filtering:
         except Blocked as block:
             raise _refused(block) from None
 
-    @property
-    def holds(self) -> bool:
-        """Return whether an answer is held until it is whole; known once `request` has been seen."""
-        return bool(self.schemas or self._filters.names_out)
+    def holds(self, request: Request) -> bool:
+        """Return whether this request's answer is held until it is whole; known once `request` has seen it."""
+        return bool(self.schemas or self._filters.names_out) and _says(request)
 
     @property
     def seeks(self) -> bool:
@@ -94,7 +93,7 @@ class Filtering:
 
     def _want(self, request: Request) -> None:
         """Make ready what the answer is held against."""
-        if not self._filters.schemas or not (request.chats or request.surface == "responses"):
+        if not self._filters.schemas or not _says(request):
             return
         # It takes megabytes and its time to load, and few releases need it.
         from pilotage.serving.filtering.wanted import Wanted
@@ -158,6 +157,11 @@ class Filtering:
         if request.surface == "responses":
             return FilteredAnswer(answer, responses.ResponsesSieve(self._passage))
         return answer
+
+
+def _says(request: Request) -> bool:
+    """Return whether what answers this says texts; others give vectors, pictures, sound."""
+    return request.chats or request.surface == "responses"
 
 
 def _refused(block: Blocked) -> RequestError:

@@ -1,0 +1,77 @@
+"""What went through lately: counted by bucket, forgotten in time, never more than the window."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilotage.clock import MINUTE, SECOND
+from pilotage.console.live import pictures
+from pilotage.counting.pulse import BUCKETS, Pulse, bin_of, percentile
+from pilotage.records import Finished, Started
+
+NOW = 1_000 * MINUTE
+
+
+def ended(at: int, *, duration: int = 20_000, error: str = "", served: str = "shop/new@1", cost: int = 500) -> Finished:
+    return Finished(
+        id=f"i{at}", use_case="shop", at=at, served=served, status=200, duration=duration, error=error, cost=cost
+    )
+
+
+def test_requests_are_counted_by_release() -> None:
+    pulse = Pulse(NOW - 60 * MINUTE)
+    for second in range(120):
+        pulse.feed(ended(NOW - second * SECOND, duration=40_000 if second % 10 == 0 else 10_000))
+    pulse.feed(ended(NOW - 30 * SECOND, error="timeout", served=""))
+    pulse.feed(Started(id="x", use_case="shop", at=NOW, release="shop/new@1", arm="live", deadline=NOW))
+    found = pulse.shown("shop", NOW + 10 * SECOND)
+    nobody, new = found["releases"]
+    assert (nobody["release"], nobody["errors"]) == ("", 1)
+    assert new["requests"] == 120
+    assert new["cost"] == pytest.approx(120 * 500 / 1e6)
+    assert new["p50"] == pytest.approx(10, rel=0.2)
+    assert new["p95"] == pytest.approx(40, rel=0.2)
+    assert max(new["a_second"]) == 1.0
+    assert len(new["a_second"]) == len(new["slow"]) == BUCKETS - 1
+    assert pulse.shown("other", NOW)["releases"] == []
+    flow, slow = pictures({**found, "use_case": "shop"})
+    assert "requests a second" in flow
+    assert "95 % answered within" in slow
+
+
+def test_a_process_that_just_began_says_since_when() -> None:
+    pulse = Pulse(NOW)
+    assert pulse.shown("shop", NOW + MINUTE)["since"] == NOW
+    assert pictures({**pulse.shown("shop", NOW), "use_case": "shop"}) == []
+
+
+def test_a_time_lapse_shows_as_much_real_time() -> None:
+    pulse = Pulse(0, rate=3_600.0)
+    late = 100_000 * pulse.width
+    pulse.feed(ended(late))
+    found = pulse.shown("shop", late + 2 * pulse.width)
+    assert found["until"] - found["since"] == (BUCKETS - 1) * pulse.width == 89 * 10 * 3_600 * SECOND
+
+
+@given(st.lists(st.integers(0, 10**13), max_size=300))
+def test_no_stream_of_events_grows_it(times: list[int]) -> None:
+    pulse = Pulse(0)
+    for at in times:
+        pulse.feed(ended(at))
+    assert len(pulse._buckets) <= BUCKETS
+    last = max(times, default=0)
+    shown = pulse.shown("shop", last + 10 * SECOND)["releases"]
+    lately = sum(at // pulse.width > last // pulse.width - BUCKETS + 1 for at in times)
+    assert sum(one["requests"] for one in shown) == lately
+
+
+@given(st.integers(0, 10**12))
+def test_a_bin_holds_its_durations(duration: int) -> None:
+    place = bin_of(duration)
+    upper = percentile({place: 1}, 0.5)
+    assert upper is not None
+    if 0 < place < 80:
+        assert upper * 1_000 / 1.2 * 0.999 <= duration <= upper * 1_000 * 1.001
+    assert percentile({}, 0.5) is None
