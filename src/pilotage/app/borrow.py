@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ def serving(commander: Commander, log: Path | None = None) -> Iterator[tuple[str
 
 @contextmanager
 def _started(workspace: Path, log: Path | None) -> Iterator[Serving]:
-    command = [sys.executable, "-m", "pilotage", "serve", "--workspace", str(workspace)]
+    command = [sys.executable, "-m", "pilotage.app.lent", str(os.getpid()), "serve", "--workspace", str(workspace)]
     written = log.open("ab") if log is not None else None
     process = subprocess.Popen(  # noqa: S603 (our own program)
         [*command, "--port", "0", "--control-port", "0", "--workers", "1", "--json"],
