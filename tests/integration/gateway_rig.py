@@ -58,8 +58,8 @@ class Provider:
     def seen(self, behaviour: str) -> dict[str, Any]:
         return {"requests": 0, "gone": 0, "written": 0, **self._get(f"/seen/{behaviour}")}
 
-    def open_gate(self) -> None:
-        self._get("/open")
+    def open_gate(self, behaviour: str) -> None:
+        self._get(f"/open/{behaviour}")
 
     def _get(self, path: str) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

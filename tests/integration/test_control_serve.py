@@ -127,7 +127,7 @@ def _answers(server: Serving) -> bool:
 
 def test_sigterm_answers_what_was_begun_and_seals_it(tmp_path: Path, provider: Provider) -> None:
     text = (write_use_case(tmp_path / "help") / "usecase.toml").read_text()
-    slow = f'[upstreams.slow]\nbase_url = "{provider.url("gated")}"\n\n[variants.before]\nupstream = "slow"\nmodel = "m"\nprice = {{ input = 1, output = 2 }}\n'
+    slow = f'[upstreams.slow]\nbase_url = "{provider.url("gated-end")}"\n\n[variants.before]\nupstream = "slow"\nmodel = "m"\nprice = {{ input = 1, output = 2 }}\n'
     text = text.replace('[variants.before]\nupstream = "search"\nknowledge = ["knowledge/*.md"]\n', slow)
     (tmp_path / "help" / "usecase.toml").write_text(text)
     replies: list[Reply] = []
@@ -137,10 +137,10 @@ def test_sigterm_answers_what_was_begun_and_seals_it(tmp_path: Path, provider: P
         key = server.key("infer")
         asking = threading.Thread(target=lambda: replies.append(server.chat(key, "ann", stream=True)))
         asking.start()
-        until(lambda: provider.seen("gated")["requests"])
+        until(lambda: provider.seen("gated-end")["requests"])
         server.process.send_signal(signal.SIGTERM)
         until(lambda: "ending" in server.errors.read_text())
-        provider.open_gate()
+        provider.open_gate("gated-end")
         asking.join(30)
         assert server.process.wait(60) == 0
     assert [reply.status for reply in replies] == [200]

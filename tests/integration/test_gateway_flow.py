@@ -99,7 +99,7 @@ def test_a_slow_client_holds_the_provider_back(rig: Rig, provider: Provider) -> 
 
 
 def test_a_worker_that_is_asked_to_end_answers_what_it_began(rig: Rig, provider: Provider) -> None:
-    rig.route("gated", release("gated", provider.url("gated")))
+    rig.route("gated", release("gated", provider.url("gated-flow")))
     rig.start()
     assert rig.process is not None
     connection = connect(rig, "gated", stream=True)
@@ -114,7 +114,7 @@ def test_a_worker_that_is_asked_to_end_answers_what_it_began(rig: Rig, provider:
         return True
 
     until(refuses)
-    provider.open_gate()
+    provider.open_gate("gated-flow")
     while piece := connection.recv(4096):
         received += piece
     connection.close()

@@ -107,18 +107,18 @@ def test_a_reload_under_load_fails_nobody(tmp_path: Path, provider: Provider) ->
 
 def test_a_stream_that_began_before_a_reload_ends_in_its_time(tmp_path: Path, provider: Provider) -> None:
     with serving(tmp_path / "ws", workers=1) as server:
-        key = running(server, provider.url("gated"))
+        key = running(server, provider.url("gated-reload"))
         replies: list[Any] = []
         asking = threading.Thread(target=lambda: replies.append(server.chat(key, "ann", stream=True)))
         asking.start()
-        until(lambda: provider.seen("gated")["requests"])
+        until(lambda: provider.seen("gated-reload")["requests"])
         (old,) = server.pids("pilotage.app.worker")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "every worker was replaced" in server.errors.read_text(), seconds=60)
         # Both are there: the old one for its stream, the new one for whoever comes.
         assert old in server.pids("pilotage.app.worker")
         assert ask(server.gateway, "GET", "/v1/models", key=key).status == 200
-        provider.open_gate()
+        provider.open_gate("gated-reload")
         asking.join(60)
         assert replies[0].body.rstrip().endswith(b"data: [DONE]")
         until(lambda: old not in server.pids("pilotage.app.worker"), seconds=60)

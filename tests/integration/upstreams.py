@@ -1,7 +1,8 @@
 """A provider that misbehaves on request: OpenAI's protocol down to the bytes, as a process of its own on loopback.
 
 `python upstreams.py` prints its port. `POST /<behaviour>/v1/chat/completions` behaves so; `GET /seen/<behaviour>` says
-what it received and what became of it; `GET /open` lets the behaviour `gated` go on.
+what it received and what became of it; `GET /open/<behaviour>` lets one go on whose name begins with `gated`: each
+test has one of its own, for a provider outlives a test.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ FLOOD = 256 << 20
 CLOSE = "connection: close\r\n"
 
 seen: dict[str, dict[str, Any]] = {}
-gate = asyncio.Event()
+gates: dict[str, asyncio.Event] = {}
 
 
 def completion(content: str) -> bytes:
@@ -215,11 +216,11 @@ async def behave(
                 await connection.send(event)
             await connection.gone()
             facts["gone"] += 1
-        case "gated":
+        case _ if name.startswith("gated"):
             await connection.start()
             for event in STREAM[:3]:
                 await connection.send(event)
-            await gate.wait()
+            await gates.setdefault(name, asyncio.Event()).wait()
             for event in [*STREAM[3:], DONE]:
                 await connection.send(event)
             await connection.end()
@@ -333,7 +334,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 await connection.reply("200 OK", json.dumps(seen.get(path.split("/")[2], {})).encode())
                 continue
             if name == "open":
-                gate.set()
+                gates.setdefault(path.split("/")[2], asyncio.Event()).set()
                 await connection.reply("200 OK", b"{}")
                 continue
             facts = seen.setdefault(name, {"requests": 0, "connections": 0, "gone": 0, "written": 0})
