@@ -101,6 +101,10 @@ def test_nobody_gets_more_than_a_key_gives(tmp_path: Path) -> None:
         statuses = [server.chat(f"plt_{number:012x}_bad", "u").status for number in range(60)]
         assert (statuses[0], statuses[-1]) == (401, 429)
         assert server.chat(good, "u").status == 200
+        forms = [ask(server.control, "POST", "/sign-in", raw=b"key=plt_0123456789ab_bad") for _ in range(60)]
+        assert (forms[0].status, forms[-1].status) == (401, 429)
+        assert b"wait" in forms[-1].body
+        assert ask(server.control, "POST", "/sign-in", raw=f"key={server.token}".encode()).status == 303
         assert server.command("ledger_verify")["ok"] is True
     for words in tries:
         refused = pilotage(*words, workspace=workspace, PILOTAGE_KEY=new["secret"])

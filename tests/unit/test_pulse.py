@@ -23,9 +23,9 @@ def ended(at: int, *, duration: int = 20_000, error: str = "", served: str = "sh
 def test_requests_are_counted_by_release() -> None:
     pulse = Pulse(NOW - 60 * MINUTE)
     for second in range(120):
-        pulse.feed(ended(NOW - second * SECOND, duration=40_000 if second % 10 == 0 else 10_000))
-    pulse.feed(ended(NOW - 30 * SECOND, error="timeout", served=""))
-    pulse.feed(Started(id="x", use_case="shop", at=NOW, release="shop/new@1", arm="live", deadline=NOW))
+        pulse.feed(ended(NOW - second * SECOND, duration=40_000 if second % 10 == 0 else 10_000), NOW)
+    pulse.feed(ended(NOW - 30 * SECOND, error="timeout", served=""), NOW)
+    pulse.feed(Started(id="x", use_case="shop", at=NOW, release="shop/new@1", arm="live", deadline=NOW), NOW)
     found = pulse.shown("shop", NOW + 10 * SECOND)
     nobody, new = found["releases"]
     assert (nobody["release"], nobody["errors"]) == ("", 1)
@@ -36,7 +36,9 @@ def test_requests_are_counted_by_release() -> None:
     assert max(new["a_second"]) == 1.0
     assert len(new["a_second"]) == len(new["slow"]) == BUCKETS - 1
     assert pulse.shown("other", NOW)["releases"] == []
-    flow, slow = pictures({**found, "use_case": "shop"})
+    assert max(new["an_hour"]) == pytest.approx(0.0005 * 3_600)
+    flow, slow, money = pictures({**found, "use_case": "shop", "currency": "EUR"})
+    assert "EUR an hour" in money
     assert "requests a second" in flow
     assert "95 % answered within" in slow
 
@@ -44,13 +46,30 @@ def test_requests_are_counted_by_release() -> None:
 def test_a_process_that_just_began_says_since_when() -> None:
     pulse = Pulse(NOW)
     assert pulse.shown("shop", NOW + MINUTE)["since"] == NOW
-    assert pictures({**pulse.shown("shop", NOW), "use_case": "shop"}) == []
+    assert pictures({**pulse.shown("shop", NOW), "use_case": "shop", "currency": "EUR"}) == []
+
+
+def test_what_began_within_a_bucket_is_not_taken_for_slow() -> None:
+    began = NOW + 4 * SECOND
+    pulse = Pulse(began)
+    for tenth in range(60):
+        pulse.feed(ended(began + tenth * SECOND // 10), began + 6 * SECOND)
+    found = pulse.shown("shop", NOW + 11 * SECOND)
+    assert (found["since"], found["until"]) == (began, NOW + 10 * SECOND)
+    assert found["releases"][0]["a_second"] == [10.0]
+
+
+def test_a_clock_that_goes_ahead_hides_nothing() -> None:
+    pulse = Pulse(NOW - 60 * MINUTE)
+    pulse.feed(ended(NOW + 10_000 * MINUTE), NOW)
+    pulse.feed(ended(NOW - SECOND), NOW)
+    assert pulse.shown("shop", NOW + 10 * SECOND)["releases"][0]["requests"] == 2
 
 
 def test_a_time_lapse_shows_as_much_real_time() -> None:
     pulse = Pulse(0, rate=3_600.0)
     late = 100_000 * pulse.width
-    pulse.feed(ended(late))
+    pulse.feed(ended(late), late)
     found = pulse.shown("shop", late + 2 * pulse.width)
     assert found["until"] - found["since"] == (BUCKETS - 1) * pulse.width == 89 * 10 * 3_600 * SECOND
 
@@ -58,10 +77,11 @@ def test_a_time_lapse_shows_as_much_real_time() -> None:
 @given(st.lists(st.integers(0, 10**13), max_size=300))
 def test_no_stream_of_events_grows_it(times: list[int]) -> None:
     pulse = Pulse(0)
+    last = 0
     for at in times:
-        pulse.feed(ended(at))
+        last = max(last, at)
+        pulse.feed(ended(at), last)
     assert len(pulse._buckets) <= BUCKETS
-    last = max(times, default=0)
     shown = pulse.shown("shop", last + 10 * SECOND)["releases"]
     lately = sum(at // pulse.width > last // pulse.width - BUCKETS + 1 for at in times)
     assert sum(one["requests"] for one in shown) == lately

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
@@ -57,7 +58,7 @@ class LivePages:
         actor = await run_in_threadpool(visitor, request, self._visitors)
         if actor is None:
             raise HTTPException(401, "nobody is signed in")
-        if self._listeners >= LISTENERS:
+        if self._full():
             raise HTTPException(503, f"{LISTENERS} pages listen already; reload this one by hand")
         # What may not be seen is refused before anything is streamed.
         await run_in_threadpool(self._facts, actor, request)
@@ -65,6 +66,9 @@ class LivePages:
         return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=headers)
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
+        # Others may have come while this one was looked at; it ends at once, and its browser is told when it asks again.
+        if self._full():
+            return
         self._listeners += 1
         try:
             while not self._ending():
@@ -82,6 +86,13 @@ class LivePages:
         finally:
             self._listeners -= 1
 
+    def _priced(self, actor: Actor, one: dict[str, Any]) -> dict[str, Any]:
+        (known,) = self._page.run(actor, "names", {"use_case": one["use_case"]})["use_cases"]
+        return {**one, "currency": known["currency"]}
+
+    def _full(self) -> bool:
+        return self._listeners >= LISTENERS
+
     def _live(self, actor: Actor, request: Request) -> Response:
         return self._page.show("live.html", **self._facts(actor, request))
 
@@ -96,12 +107,12 @@ class LivePages:
             "name": name,
             "quiet": not any(one["releases"] for one in found),
             "more": max(0, len(found) - MOST),
-            "shown": [{**one, "pictures": pictures(one)} for one in found[:MOST]],
+            "shown": [{**one, "pictures": pictures(one)} for one in map(partial(self._priced, actor), found[:MOST])],
         }
 
 
 def pictures(one: Mapping[str, Any]) -> list[str]:
-    """Return a use case's lines over time: requests and failures a second, and the time within which 95 % were answered."""
+    """Return a use case's lines over time: requests and failures a second, the time within which 95 % were answered, money an hour."""
     span = one["bucket_seconds"] / 60
     count = max((len(release["a_second"]) for release in one["releases"]), default=0)
     if count < 2:
@@ -121,6 +132,10 @@ def pictures(one: Mapping[str, Any]) -> list[str]:
     found = [line_chart(f"{one['use_case']}: requests a second", [*flow, *failed], across="minutes ago").inline]
     if slow:
         chart = line_chart(f"{one['use_case']}: 95 % answered within, ms", slow, across="minutes ago")
+        found.append(chart.inline)
+    spent = [_line(release["release"], times, release["an_hour"]) for release in one["releases"] if release["cost"]]
+    if spent:
+        chart = line_chart(f"{one['use_case']}: {one['currency']} an hour", spent, across="minutes ago")
         found.append(chart.inline)
     return found
 

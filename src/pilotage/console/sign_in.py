@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from pilotage.console.door import body_of, own_site
 from pilotage.console.oidc import ProviderPages
-from pilotage.console.visitors import SESSION_HOURS
+from pilotage.console.visitors import SESSION_HOURS, TooMany
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -47,7 +47,11 @@ class DoorPages:
         own_site(request)
         fields = parse_qs((await body_of(request, FORM_LIMIT)).decode("utf-8", "replace"))
         secret = fields.get("key", [""])[0].strip()
-        actor = await run_in_threadpool(self._visitors.by_secret, secret) if secret else None
+        address = request.client.host if request.client else ""
+        try:
+            actor = await run_in_threadpool(self._visitors.by_secret, secret, address) if secret else None
+        except TooMany as many:
+            return await self.show(f"Too many bad keys came from this address; wait {many.seconds} seconds. ", 429)
         if actor is None:
             return await self.show("This key is not good, or not any more. ", 401)
         return self.signed_in(request, self._visitors.session(actor))

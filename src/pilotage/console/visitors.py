@@ -16,7 +16,7 @@ from pilotage.errors import Denied
 from pilotage.governance.sign_in import Refusal, looks_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pilotage.access import Actor, Key
     from pilotage.governance.commands import Context
@@ -51,24 +51,23 @@ class Visitors:
         self._ended: dict[str, int] = {}
         """Sessions that were signed out of, by their signature, with the time they would have ended anyway."""
 
-    def by_secret(self, secret: str) -> Actor | None:
-        """Return the actor of a key or of the workspace's token, or None where it is not good (any more)."""
-        if hmac.compare_digest(secret.encode(), self._token.encode()):
-            return self._local
-        key = self._key(access.key_id_of(secret))
-        return access.actor_of(key) if key and access.matches(key, secret) else None
-
-    def bearer(self, secret: str, address: str) -> Actor | None:
-        """Return the actor of a key, of the workspace's token or of the identity provider's; None where it is not good.
+    def by_secret(self, secret: str, address: str) -> Actor | None:
+        """Return the actor of a key or of the workspace's token, or None where it is not good (any more).
 
         Raise TooMany where too many bad ones came from this address lately: then none is looked at but the workspace's own.
-        It may block: call it in a thread.
         """
+        return self._tried(secret, address, self._of_key)
+
+    def bearer(self, secret: str, address: str) -> Actor | None:
+        """Do as `by_secret` does, and take the identity provider's tokens too. It may block: call it in a thread."""
+        return self._tried(secret, address, self._tokens.actor if looks_signed(secret) else self._of_key)
+
+    def _tried(self, secret: str, address: str, actor_of: Callable[[str], Actor | None]) -> Actor | None:
         if hmac.compare_digest(secret.encode(), self._token.encode()):
             return self._local
         if wait := self._failures.wait(address):
             raise TooMany(wait)
-        found = self._tokens.actor(secret) if looks_signed(secret) else self.by_secret(secret)
+        found = actor_of(secret)
         if found is None:
             self._failures.failed(address)
         return found
@@ -95,6 +94,10 @@ class Visitors:
     def session_of(self, claims: Mapping[str, Any]) -> str:
         """Return the cookie's value for somebody whom the identity provider vouches for; roles are made of it at each look."""
         return self._session(_SIGNED + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode())
+
+    def _of_key(self, secret: str) -> Actor | None:
+        key = self._key(access.key_id_of(secret))
+        return access.actor_of(key) if key and access.matches(key, secret) else None
 
     def _of_provider(self, claims: str) -> Actor | None:
         try:

@@ -119,7 +119,7 @@ class Ingest:
         for segment, events, end, ended in fresh:
             for _, event in events:
                 self._observer.feed(event)
-                self._pulse.feed(event)
+                self._pulse.feed(event, began_at)
             count += len(events)
             if not segment.pending:
                 segment.since = began

@@ -42,16 +42,18 @@ class Pulse:
         self._buckets: dict[int, dict[tuple[str, str], _Counts]] = {}
         self._newest = 0
 
-    def feed(self, event: SpoolEvent) -> None:
+    def feed(self, event: SpoolEvent, now: int) -> None:
+        """Count an event that is read `now`; one from a clock that goes ahead of ours counts as of now."""
         if not isinstance(event, Finished):
             return
-        bucket = event.at // self.width
+        newest = now // self.width
+        bucket = min(event.at // self.width, newest)
+        if bucket <= newest - BUCKETS:
+            return
         with self._lock:
-            if bucket <= self._newest - BUCKETS:
-                return
-            if bucket > self._newest:
-                self._newest = bucket
-                for gone in [one for one in self._buckets if one <= bucket - BUCKETS]:
+            if newest > self._newest:
+                self._newest = newest
+                for gone in [one for one in self._buckets if one <= newest - BUCKETS]:
                     del self._buckets[gone]
             counts = self._buckets.setdefault(bucket, {}).setdefault((event.use_case, event.served), _Counts())
             counts.requests += 1
@@ -65,7 +67,7 @@ class Pulse:
     def shown(self, use_case: str, now: int) -> dict[str, Any]:
         """Return what went through, by release: totals, times to answer in milliseconds, and a row a bucket, the oldest first.
 
-        The bucket that is not over is left out, for it would look like a fall.
+        The bucket that is not over is left out, for it would look like a fall; the one in which counting began is as short as it was.
         """
         last = now // self.width - 1
         first = max(last - BUCKETS + 2, self.since // self.width)
@@ -76,16 +78,22 @@ class Pulse:
                     for (name, release), counts in rows.items():
                         if name == use_case:
                             releases.setdefault(release, {})[bucket] = counts
-        buckets = range(first, last + 1)
+        starts = [max(bucket * self.width, self.since) for bucket in range(first, last + 1)]
+        until = max((last + 1) * self.width, self.since)
+        scale = BUCKET / SECOND / self.width
+        spans = {
+            bucket: scale * (min((bucket + 1) * self.width, until) - start)
+            for bucket, start in zip(range(first, last + 1), starts, strict=True)
+        }
         return {
-            "since": first * self.width,
-            "until": (last + 1) * self.width,
+            "since": starts[0] if starts else until,
+            "until": until,
             "bucket_seconds": BUCKET // SECOND,
-            "releases": [_release(release, rows, buckets) for release, rows in sorted(releases.items())],
+            "releases": [_release(release, rows, spans) for release, rows in sorted(releases.items())],
         }
 
 
-def _release(release: str, rows: dict[int, _Counts], buckets: range) -> dict[str, Any]:
+def _release(release: str, rows: dict[int, _Counts], spans: dict[int, float]) -> dict[str, Any]:
     bins: dict[int, int] = {}
     for counts in rows.values():
         for place, n in counts.bins.items():
@@ -100,9 +108,10 @@ def _release(release: str, rows: dict[int, _Counts], buckets: range) -> dict[str
         "cost": sum(counts.cost for counts in rows.values()) / _MILLION,
         "p50": percentile(bins, 0.5),
         "p95": percentile(bins, 0.95),
-        "a_second": [rows.get(bucket, none).requests / (BUCKET / SECOND) for bucket in buckets],
-        "failed": [rows.get(bucket, none).errors / (BUCKET / SECOND) for bucket in buckets],
-        "slow": [percentile(rows.get(bucket, none).bins, 0.95) for bucket in buckets],
+        "a_second": [rows.get(bucket, none).requests / span for bucket, span in spans.items()],
+        "failed": [rows.get(bucket, none).errors / span for bucket, span in spans.items()],
+        "slow": [percentile(rows.get(bucket, none).bins, 0.95) for bucket in spans],
+        "an_hour": [rows.get(bucket, none).cost / _MILLION * 3_600 / span for bucket, span in spans.items()],
     }
 
 

@@ -9,6 +9,7 @@ import msgspec
 from pilotage.access import Role
 from pilotage.decision.approval import awaits_approval
 from pilotage.decision.transition import UNDER_WAY
+from pilotage.decision.wording import currency_of
 from pilotage.governance import budgets, standing
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.progress import progress, readings_of
@@ -37,12 +38,12 @@ class Names(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def names(context: Context, actor: Actor, arguments: Names) -> dict[str, Any]:
-    """Return the use cases that the actor may see and that are not retired, by name; of one alone whether they may."""
+    """Return the use cases that the actor may see and that are not retired, by name; of one alone, if they may, its currency too."""
     with context.store.read() as tx:
         if arguments.use_case:
             require(actor, READERS, arguments.use_case)
-            standing.standing(tx, arguments.use_case)
-            return {"use_cases": [{"use_case": arguments.use_case}]}
+            spec = standing.standing(tx, arguments.use_case).spec
+            return {"use_cases": [{"use_case": arguments.use_case, "currency": currency_of(spec)}]}
         known = (status.use_case for status in tx.statuses.all() if not status.retired)
         seen = sorted(name for name in known if any(actor.allows(role, name) for role in READERS))
         return {"use_cases": [{"use_case": name} for name in seen]}
