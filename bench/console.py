@@ -1,9 +1,9 @@
 """How long the console's pages take with a million inferences in the workspace, and how large they are.
 
     .venv/bin/python bench/console.py
-    .venv/bin/python bench/console.py --inferences 200000 --times 50 --keep DIR
+    .venv/bin/python bench/console.py --inferences 200000 --use-cases 10 --times 50 --keep DIR
 
-A real workspace is made: the support example registered, inferences of ten days by 20,000 users on two releases sealed by the
+A real workspace is made: the support example registered, beside 999 copies of it under other names, inferences of ten days by 20,000 users on two releases sealed by the
 program's own sealer (one in 500 fails, one in 100 has a hit of a filter, three in ten have feedback), the newest texts kept
 encrypted, evidence of an evaluation with its answers. Then `pilotage serve` runs on it and each page is asked for over HTTP
 by somebody who is signed in: real time from sending to the last byte, the median and the slowest of so many; the control
@@ -49,6 +49,8 @@ ADMIN = Actor(id="local:bench", roles=(Role.ADMIN,))
 HIT = (GuardrailHit("personal_data", "in", "redact", "email"),)
 PAGES = (
     "/",
+    "/?stage=concept",
+    "/?words=other-07",
     f"/use-cases/{NAME}",
     f"/use-cases/{NAME}/rollout",
     f"/use-cases/{NAME}/live",
@@ -81,7 +83,7 @@ PAGES = (
 )
 
 
-def prepare(folder: Path, inferences: int) -> dict[str, str]:
+def prepare(folder: Path, inferences: int, use_cases: int) -> dict[str, str]:
     """Make the workspace; return what the pages' addresses name."""
     clock, rng = SystemClock(), random.Random(7)
     workspace = Workspace(folder).prepare()
@@ -95,8 +97,11 @@ def prepare(folder: Path, inferences: int) -> dict[str, str]:
             if path.is_file() and "questions" not in path.parts
         }
         files["usecase.toml"] = files["usecase.toml"].replace(b'retention = "none"', b'retention = "redacted"')
-        given = {name: base64.b64encode(data).decode() for name, data in files.items()}
-        made = run(context, ADMIN, "apply", {"files": given})
+        made = register(context, files)
+        text = files["usecase.toml"]
+        for number in range(1, use_cases):
+            other = text.replace(f'name = "{NAME}"'.encode(), f'name = "other-{number:04}"'.encode(), 1)
+            register(context, {**files, "usecase.toml": other})
         live, other = made["live"], next(one for one in made["releases"].values() if one != made["live"])
         evaluated(context, other, live)
         writer = TextWriter(workspace.texts, "w0", store, clock)
@@ -121,6 +126,11 @@ def prepare(folder: Path, inferences: int) -> dict[str, str]:
         "one": ids[-1],
         "day": time.strftime("%Y-%m-%d", time.gmtime((began + 5 * DAY) / 1e6)),
     }
+
+
+def register(context: Context, files: dict[str, bytes]) -> dict[str, Any]:
+    given = {name: base64.b64encode(data).decode() for name, data in files.items()}
+    return run(context, ADMIN, "apply", {"files": given})
 
 
 def inference(name: str, at: int, rng: random.Random, releases: tuple[str, str]) -> list[SpoolEvent]:
@@ -236,15 +246,18 @@ class Visitor:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How long the console's pages take.")
     parser.add_argument("--inferences", type=int, default=1_000_000)
+    parser.add_argument("--use-cases", type=int, default=1_000)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--keep", type=Path, help="make the workspace here, and leave it")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = given.keep or Path(folder) / "ws"
         began = time.perf_counter()
-        names = prepare(place, given.inferences)
+        names = prepare(place, given.inferences, given.use_cases)
         held = sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) >> 20
-        print(f"{given.inferences:,} inferences, {held} MB, made in {time.perf_counter() - began:.0f} s")
+        print(
+            f"{given.use_cases:,} use cases, {given.inferences:,} inferences, {held} MB, made in {time.perf_counter() - began:.0f} s"
+        )
         command = [sys.executable, "-m", "pilotage", "serve", "--workspace", str(place), "--json"]
         server = subprocess.Popen(
             [*command, "--port", "0", "--control-port", "0", "--workers", "1"],
