@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from pilotage.spec.release import Release
+from pilotage.spec.route import Limits, Money
 from tests.integration.gateway_rig import Provider, Rig, release, search, until
 from tests.integration.upstreams import completion
 
@@ -87,6 +88,9 @@ def rig(flaky: Flaky, provider: Provider, tmp_path_factory: pytest.TempPathFacto
     rig.route("aside", at("aside", flaky.url("aside"), breaker_failures=3), other)
     rig.route("full", at("full", flaky.url("full"), max_concurrent=1, max_waiting=0))
     rig.route("silent", at("silent", provider.url("stall"), idle_timeout=200_000))
+    prices: dict[str, Any] = {"input_price": 1_000_000, "output_price": 1_000_000_000}
+    slow = msgspec.structs.replace(at("slow", provider.url("slow"), hedge_after=1_000_000), **prices)
+    rig.route("slow", slow, money=Money(a_day=10**9), limits=Limits(max_tokens=100))
     rig.start()
     yield rig
     rig.close()
@@ -165,3 +169,23 @@ def test_silence_within_an_answer_has_a_bound_of_its_own(rig: Rig) -> None:
     reply = rig.chat("silent", stream=True)
     assert reply.events[-1]["error"]["code"] == "upstream_timeout"
     assert rig.record(reply)[1].error == "timeout"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_stays_unanswered_is_sent_once_more_beside_itself(
+    rig: Rig, provider: Provider, *, stream: bool
+) -> None:
+    before = [figure(rig, f"pilotage_upstream_hedges_{what}") for what in ("total", "won_total")]
+    gone = provider.seen("slow")["gone"]
+    for _ in range(20):
+        assert rig.chat("slow").status == 200
+    more = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    reply = rig.chat("slow", "WAIT", **more)
+    assert reply.status == 200
+    _, finished = rig.record(reply)
+    assert (finished.attempts, finished.error, finished.fallback) == (2, "", False)
+    # Both are paid, and what the provider gave nobody an answer to is cancelled.
+    assert finished.cost == finished.spent == 2 * (11 + 7 * 1_000)
+    until(lambda: provider.seen("slow")["gone"] > gone)
+    after = [figure(rig, f"pilotage_upstream_hedges_{what}") for what in ("total", "won_total")]
+    assert all(now > was for now, was in zip(after, before, strict=True))

@@ -224,6 +224,14 @@ async def behave(
             for event in [*STREAM[3:], DONE]:
                 await connection.send(event)
             await connection.end()
+        case "slow":
+            # Every second of those that say so waits for ever.
+            waits = body["messages"][-1]["content"] == "WAIT"
+            facts["waits"] = facts.get("waits", 0) + waits
+            if not waits or facts["waits"] % 2 == 0:
+                return await behave("ok", connection, facts, headers, first=first)
+            await connection.gone()
+            facts["gone"] += 1
         case "flood":
             await connection.start()
             event = chunk({"content": "x" * 16_000})

@@ -217,6 +217,50 @@ def test_an_answer_that_is_asked_for_again_in_vain_is_paid_once() -> None:
     assert (day.held, minute.said) == (0, 50)
 
 
+@pytest.mark.parametrize(
+    ("usage", "spent"),
+    [((40, 10), 120), (None, 1_000)],
+)
+def test_what_is_sent_twice_at_once_is_held_twice_and_paid_twice(usage: tuple[int, int] | None, spent: int) -> None:
+    day = purse(1_000)
+    made = grant(day)
+    made.hold(300)
+    made.sending(CHEAP, 300)
+    assert made.hedging()
+    assert day.held == 1_000
+    assert made.settle(Bill(CHEAP.price, usage)) == day.spent == spent
+    assert day.held == 0
+
+
+def test_what_the_budget_does_not_suffice_for_is_not_sent_twice() -> None:
+    day = purse(999)
+    made = grant(day)
+    made.hold(300)
+    made.sending(CHEAP, 300)
+    assert not made.hedging()
+    assert made.settle(Bill(CHEAP.price, (40, 10))) == day.spent == 60
+    assert Grant(of(CHEAP), Worst(100)).hedging()
+
+
+def test_one_of_two_that_came_to_nothing_is_not_paid_and_two_that_broke_off_may_be() -> None:
+    day = purse(10_000)
+    made = grant(day)
+    made.hold(300)
+    made.sending(CHEAP, 300)
+    made.hedging()
+    made.unhedged()
+    made.missed("broken")
+    made.sending(CHEAP, 300)
+    made.hedging()
+    made.missed("timeout")
+    made.sending(CHEAP, 300)
+    made.hedging()
+    made.repeating(Bill(CHEAP.price, (40, 10)))
+    made.sending(CHEAP, 300)
+    assert made.settle(Bill(CHEAP.price, (40, 10))) == day.spent == 500 + 2 * 500 + 2 * 60 + 60
+    assert day.held == 0
+
+
 class Minute:
     said = 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from random import Random
 
+import msgspec
 import pytest
+from tests.unit.loops import in_loop
 
 from pilotage.errors import UpstreamError
 from pilotage.serving.breaker import Breaker, Breakers
@@ -122,14 +123,6 @@ def test_retry_after_is_read_in_both_forms() -> None:
     assert seconds("Wed, 21 Oct 2999 07:28:00 GMT") == 86_400.0
 
 
-def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
-    @functools.wraps(test)
-    def run() -> None:
-        asyncio.run(test())
-
-    return run
-
-
 class Slow:
     """Answers at once, or fails; its answers end when they are closed."""
 
@@ -172,6 +165,8 @@ async def test_places_are_handed_on_in_the_order_of_their_asking() -> None:
     with pytest.raises(UpstreamError) as raised:
         await upstream.send(CALL)
     assert (raised.value.kind, raised.value.status, raised.value.retry_after) == ("busy", 503, 1.0)
+    with pytest.raises(UpstreamError, match="as many as may"):
+        await upstream.send(msgspec.structs.replace(CALL, waits=False))
     await first.close()
     await first.close()
     await third

@@ -153,6 +153,8 @@ class Gateway:
             pilotage_upstream_waiting=tally.waiting,
             pilotage_upstream_turned_away_total=tally.turned_away,
             pilotage_upstream_retries_total=tally.retried,
+            pilotage_upstream_hedges_total=tally.hedged,
+            pilotage_upstream_hedges_won_total=tally.hedges_won,
             pilotage_breakers_opened_total=tally.opened,
             pilotage_breakers_open=tally.open,
             pilotage_beyond_budget_total=self._limits.beyond,

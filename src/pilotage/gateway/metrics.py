@@ -56,6 +56,8 @@ FAMILIES = {
     "pilotage_upstream_waiting": Family("gauge", "Requests that wait for one of these to end."),
     "pilotage_upstream_turned_away_total": Family("counter", "Requests that found no room there."),
     "pilotage_upstream_retries_total": Family("counter", "Requests sent to a provider again."),
+    "pilotage_upstream_hedges_total": Family("counter", "Requests sent a second time beside a slow first one."),
+    "pilotage_upstream_hedges_won_total": Family("counter", "Of these, those whose second was answered first."),
     "pilotage_breakers_opened_total": Family("counter", "Times that a release was asked no more."),
     "pilotage_breakers_open": Family("gauge", "Releases that are not asked now, in each worker."),
     "pilotage_limited_requests_total": Family("counter", "Requests refused for a limit on requests a minute."),

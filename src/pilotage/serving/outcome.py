@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pilotage.clock import Clock
 from pilotage.records import Finished
 from pilotage.serving.exposure import Exposure
-from pilotage.serving.grant import Bill
+from pilotage.serving.grant import Bill, billed
 from pilotage.serving.recording import Found, Recorder, Signals, kept, started
 from pilotage.serving.request import Request
 from pilotage.serving.trace import Hop
@@ -28,7 +28,7 @@ class Outcome:
     """Gathers one request's facts; `finish` records them, the first time it is called."""
 
     __slots__ = (
-        "_asked", "_attempts", "_clock", "_done", "_earlier", "_exposure", "_filtering", "_first_byte", "_keeps_text", "_model",
+        "_asked", "_attempts", "_beside", "_clock", "_done", "_earlier", "_exposure", "_filtering", "_first_byte", "_keeps_text", "_model",
         "_pictures", "_recorder", "_release", "_reply", "_request", "_served", "_signals", "_usage", "_waited",
         "error", "finish_reason", "hops", "overhead",
     )  # fmt: skip
@@ -56,6 +56,7 @@ class Outcome:
         self._first_byte = 0
         self._usage: tuple[int, int] | None = None
         self._earlier: list[Bill] = []
+        self._beside = False
         self._pictures = 0
         self._model = ""
         self._done = False
@@ -113,8 +114,22 @@ class Outcome:
         if self._exposure.grant is not None:
             self._exposure.grant.sending(release, size)
 
+    def hedging(self) -> bool:
+        """Note that the same goes out once more beside what is under way; return whether there is money for it."""
+        self._beside = self._exposure.grant is None or self._exposure.grant.hedging()
+        self._attempts += self._beside
+        return self._beside
+
+    def unhedged(self, kind: str) -> None:
+        """Note that one of the two failed, and that the other is waited for."""
+        if not billed(kind):
+            self._beside = False
+            if self._exposure.grant is not None:
+                self._exposure.grant.unhedged()
+
     def missed(self, kind: str) -> None:
         """Note that an attempt failed, whatever is tried next."""
+        self._beside = False
         if self._exposure.grant is not None:
             self._exposure.grant.missed(kind)
 
@@ -137,9 +152,13 @@ class Outcome:
     def repeating(self, reference: str, release: Release, usage: tuple[int | None, int | None] | None) -> None:
         """Note that an answer came that is not to go out, with what was counted of it, and that another is asked for."""
         counted = None if usage is None else (_tokens(usage[0]), _tokens(usage[1]))
-        self._earlier.append(Bill(self._exposure.route.price(reference, release), counted))
+        bill = Bill(self._exposure.route.price(reference, release), counted)
+        if self._beside:
+            self._earlier.append(bill.uncounted())
+            self._beside = False
+        self._earlier.append(bill)
         if self._exposure.grant is not None:
-            self._exposure.grant.repeating(self._earlier[-1])
+            self._exposure.grant.repeating(bill)
 
     def repeated_in_vain(self) -> None:
         """Note that none came: the earlier one is read, and counted, now."""
@@ -234,7 +253,7 @@ class Outcome:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             counted=self._usage is not None,
-            cost=(bill.cost if bill is not None else 0) + sum(one.cost for one in self._earlier),
+            cost=(bill.cost * (1 + self._beside) if bill is not None else 0) + sum(one.cost for one in self._earlier),
             spent=spent,
             finish_reason=self.finish_reason,
             model=self._model,

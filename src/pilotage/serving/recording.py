@@ -44,7 +44,8 @@ def started(exposure: Exposure, request: Request, chain: list[Release], clock: C
     patience, times = _GRACE, 0
     for release in chain:
         patience += _patience(release)
-        times += (1 + release.upstream.retries) * (1 + _REPAIR * _repairs(release))
+        hedged = release.upstream.hedge_after > 0
+        times += (1 + release.upstream.retries) * (1 + hedged) * (1 + _REPAIR * _repairs(release))
     # Timeouts are real time, but the deadline is compared with the clock of the records.
     rate = clock.rate if isinstance(clock, ScaledClock) else 1
     assignment = exposure.assignment
@@ -88,7 +89,8 @@ def _patience(release: Release) -> int:
     """Return the longest that a release may be waited for."""
     address = release.upstream
     waits = (address.retries + 1) * address.wait_timeout if address.max_concurrent else 0
-    return (address.retries + 1) * address.total_timeout + address.retries * address.retry_wait + waits
+    once = address.total_timeout + address.hedge_after
+    return (address.retries + 1) * once + address.retries * address.retry_wait + waits
 
 
 def _repairs(release: Release) -> bool:

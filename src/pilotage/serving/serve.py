@@ -19,6 +19,7 @@ from pilotage.serving.exposure import Exposure
 from pilotage.serving.filtering.conforming import Conforming
 from pilotage.serving.filtering.filtering import Filtering
 from pilotage.serving.filtering.held import gathered
+from pilotage.serving.hedge import Hedge, Hedges
 from pilotage.serving.outcome import CLIENT_GONE, Outcome
 from pilotage.serving.recording import Recorder, Signals
 from pilotage.serving.retry import pause
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pilotage.clock import Clock
+    from pilotage.serving.breaker import Breaker
     from pilotage.serving.cache import Kept, Place
     from pilotage.serving.relay import Relay
     from pilotage.serving.request import Request
@@ -61,6 +63,7 @@ class Server:
         self._clock = clock
         self._tally = upstreams.tally
         self._breakers = Breakers(time.monotonic, self._tally)
+        self._hedges = Hedges()
         self.cache = Cache()
         self.tracing: Callable[[str, str], Trace | None] = parse
         """Gives a request's place in a trace, by its `traceparent` and `tracestate`; None where it is in none."""
@@ -131,7 +134,7 @@ class Server:
                 breaker = self._breakers.check(reference, release.upstream)
                 outcome.attempt()
                 tried += 1
-                answer = await self._answer(exposure, request, outcome, reference, release, hop=hop)
+                answer = await self._answer(exposure, request, outcome, reference, release, hop=hop, breaker=breaker)
                 kind = ""
             except UpstreamError as raised:
                 if raised.kind in ("open", "budget") and fault is not None:
@@ -177,6 +180,7 @@ class Server:
         release: Release,
         *,
         hop: Hop | None,
+        breaker: Breaker | None,
     ) -> Whole | Relay:
         filtering = None
         if release.filters:
@@ -191,6 +195,17 @@ class Server:
             call.headers.update(exposure.trace.headers(hop.span))
         outcome.asking()
         send = self._upstreams.of(release).send
+        if release.upstream.hedge_after and not exposure.copy_of:
+            hedge = Hedge(
+                send,
+                self._hedges,
+                self._tally,
+                reference=reference,
+                release=release,
+                outcome=outcome,
+                breaker=breaker,
+            )
+            send = hedge.send
         if filtering is not None and filtering.holds(request):
             conforming = Conforming(
                 filtering,

@@ -38,6 +38,7 @@ class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     total_timeout: int = 300_000_000
     retries: int = 0
     retry_wait: int = 2_000_000
+    hedge_after: int = 0
     breaker_failures: int = 0
     breaker_pause: int = 10_000_000
     max_concurrent: int = 0

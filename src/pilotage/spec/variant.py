@@ -62,6 +62,8 @@ class Upstream(Strict):
     """How often a request is sent again where the provider cannot be reached, is overloaded or fails, before its first byte."""
     retry_wait: Duration = 2_000_000
     """The longest pause before that; a provider that asks for a longer one (retry-after) is not asked again."""
+    hedge_after: Duration = 0
+    """The silence after which a request is sent once more beside itself, and the first answer taken; 0 is never. One request in ten at most."""
     breaker_failures: Annotated[int, Field(ge=0, le=1_000)] = 5
     """Failures within ten to twenty seconds, half of a release's requests at least, after which it is not asked for a while; 0 is never."""
     breaker_pause: Duration = 10_000_000

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a provider. `body` is JSON in the provider's protocol; `path` such as `/chat/completions`."""
+    """One request to a provider. `body` is JSON in the provider's protocol; `path` such as `/chat/completions`.
+
+    One that does not wait is turned away where the provider is asked by as many as may.
+    """
 
     path: str
     body: bytes
     stream: bool = False
     headers: dict[str, str] = {}
+    waits: bool = True
 
 
 class Answer(Protocol):

@@ -54,7 +54,7 @@ class LimitedUpstream:
             self._asked += 1
             self._tally.asked += 1
         else:
-            await self._turn()
+            await self._turn(waits=call.waits)
         try:
             return LimitedAnswer(await self._inner.send(call), self._left)
         except BaseException:
@@ -64,8 +64,10 @@ class LimitedUpstream:
     async def close(self) -> None:
         await self._inner.close()
 
-    async def _turn(self) -> None:
+    async def _turn(self, *, waits: bool) -> None:
         """Wait for a place, first come first served; whoever leaves hands theirs over."""
+        if not waits:
+            raise UpstreamError("busy", "the provider is asked by as many as may", status=503)
         if len(self._waiters) >= self._room:
             raise self._busy("and as many requests wait already as may")
         waiter = asyncio.get_running_loop().create_future()

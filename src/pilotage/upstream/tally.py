@@ -14,6 +14,10 @@ class Tally:
         self.turned_away = 0
         """Requests for which there was no room to wait, or that waited too long."""
         self.retried = 0
+        self.hedged = 0
+        """Requests that were sent a second time beside the first."""
+        self.hedges_won = 0
+        """Those of them whose second was answered first."""
         self.opened = 0
         """Times that a release was found to fail, and was asked no more for a while."""
         self.open = 0

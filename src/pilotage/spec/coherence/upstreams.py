@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pilotage.spec.coherence.finding import table_of
 from pilotage.spec.fault import meant, shown
 from pilotage.spec.provider import providers
+from pilotage.spec.quantity import parse_duration
 from pilotage.spec.use_case import BUILT_IN_UPSTREAMS
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def of_upstreams(tables: Mapping[str, Any], variants: Mapping[str, Any]) -> Iter
                 f"'{name}' is built in; give this upstream another name and use that in the variants",
             )
         yield from _provided(name, declared[name])
+        yield from _hedged(name, declared[name])
     for name, variant in variants.items():
         upstream = variant.get("upstream") if isinstance(variant, dict) else None
         if not isinstance(upstream, str):
@@ -60,6 +62,20 @@ def _provided(name: str, upstream: object) -> Iterator[Finding]:
     if known and upstream.get("kind", known.dialect) != known.dialect:
         says = f"{here}.kind is what its provider says already, {known.dialect!r}"
         yield ("upstreams", name, "kind"), f"{says}; remove it"
+
+
+def _hedged(name: str, upstream: object) -> Iterator[Finding]:
+    if not isinstance(upstream, dict):
+        return
+    after, end = upstream.get("hedge_after"), upstream.get("first_byte_timeout", "60s")
+    try:
+        late = parse_duration(after) >= parse_duration(end)
+    except ValueError:
+        # There is none, or what is wrong with it is told elsewhere.
+        return
+    if late:
+        says = f"upstreams.{name}.hedge_after = {shown(after)} never comes: the first byte is waited for {end} at most"
+        yield ("upstreams", name, "hedge_after"), f"{says}; write less, such as the time within which 95 % are answered"
 
 
 def _served(upstream: str, variant: Mapping[str, Any], *, modelled: bool) -> Iterator[tuple[str, str]]:
