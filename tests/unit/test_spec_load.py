@@ -227,6 +227,15 @@ price = { input = 1, output = 1 }
         ("[upstreams.u]\nbase_url = 'localhost:8000'", "not a base URL"),
         ("[upstreams.u]\nbase_url = 'http://[::1/v1'", "not a base URL"),
         ("[upstreams.u]\nbase_url = 'http://h/v1?key=1'", "remove the part after ?"),
+        (
+            "[upstreams.u]\nbase_url = 'http://h/v1'\nhedge_after = '60s'",
+            "upstreams.u.hedge_after = '60s' never comes: the first byte is waited for 60s at most",
+        ),
+        (
+            "[upstreams.u]\nbase_url = 'http://h/v1'\nhedge_after = '5s'\nfirst_byte_timeout = '3s'",
+            "never comes: the first byte is waited for 3s at most",
+        ),
+        ("[upstreams.u]\nbase_url = 'http://h/v1'\nhedge_after = 800", "not a duration; write a number"),
         ('[variants.faq.cache]\nttl = "1h"\nshared = true\n', "personal_data = false"),
         ('[variants.faq.cache]\nttl = "2d"\n', "variants.faq.cache.ttl"),
     ],
