@@ -12,8 +12,9 @@ from pilotage.app.kept import conversations
 from pilotage.clock import DAY, MINUTE, SECOND, FrozenClock
 from pilotage.errors import FaultyFile, NotMeasured
 from pilotage.evaluation.client import Reply
+from pilotage.evaluation.hint import hint
 from pilotage.staging.behaviour import alike, learn
-from pilotage.staging.causes import causes, look, told
+from pilotage.staging.causes import causes, told
 from pilotage.staging.faults import Fault, read_faults, seen
 from pilotage.staging.fidelity import Fidelity
 from pilotage.staging.findings import bar, measured, slow_beyond
@@ -79,7 +80,8 @@ def test_a_cause_is_named_with_where_to_look() -> None:
     assert (found["failed"], found["first"]["at"]) == (2, 0.2)
     assert "api_key_env" in told(found)
     assert "every request failed" in told(found)
-    assert look("something new") == "the gateway's log says more, by the request's time"
+    assert "api_key_env" in hint("502: the provider answered HTTP 401")
+    assert hint("something new") == "the gateway's log says more, by the request's time"
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:

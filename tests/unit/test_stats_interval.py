@@ -15,6 +15,7 @@ from pilotage.stats.interval import (
     mean_interval,
     newcombe,
     paired_difference,
+    tango,
     wilson,
 )
 from pilotage.stats.special import beta_cdf, beta_quantile, normal_quantile, t_quantile
@@ -97,16 +98,46 @@ def test_mean_interval_by_hand() -> None:
         mean_interval([1.0])
 
 
-def test_paired_rates_are_agresti_and_min() -> None:
-    # 40 pairs: 9 only the candidate right, 3 only the baseline, 28 alike; half a pair is added to each of four cells.
-    candidate = [1.0] * 9 + [0.0] * 3 + [1.0] * 28
-    baseline = [0.0] * 9 + [1.0] * 3 + [1.0] * 28
-    b, c, n = 9.5, 3.5, 42
-    centre = (b - c) / n
-    half = 1.959964 * math.sqrt((b + c) - (b - c) ** 2 / n) / n
+def pairs(better: int, worse: int, n: int) -> tuple[list[float], list[float]]:
+    alike = [1.0] * (n - better - worse)
+    return [1.0] * better + [0.0] * worse + alike, [0.0] * better + [1.0] * worse + alike
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "n", "confidence", "low", "high"),
+    [
+        # Fagerland, Lydersen & Laake 2014 (Stat. Med. 33:2850), airway reactivity of children.
+        (1, 7, 21, 0.95, -0.517, -0.026),
+        # Tango 1998 (Stat. Med. 17:891), soft contact lenses.
+        (0, 1, 44, 0.90, -0.096, 0.037),
+    ],
+)
+def test_paired_rates_are_tangos(better: int, worse: int, n: int, confidence: float, low: float, high: float) -> None:
+    found = paired_difference(*pairs(better, worse, n), confidence=confidence)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-4)
+    assert found.value == pytest.approx((better - worse) / n)
+    other = paired_difference(*pairs(worse, better, n), confidence=confidence)
+    assert (other.low, other.high) == pytest.approx((-found.high, -found.low), abs=1e-9)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 200))
+def test_the_bounds_of_paired_rates_are_where_the_score_test_just_refuses(better: int, worse: int, alike: int) -> None:
+    n, z = better + worse + alike, 1.959963985
+    if n == 0:
+        return
+    low, high = tango(better, worse, n, z)
+    assert -1 <= low <= (better - worse) / n <= high <= 1
+    if better == worse == 0:
+        # Where no pair differs it is z^2 / (n + z^2) to both sides.
+        assert (low, high) == pytest.approx((-z * z / (n + z * z), z * z / (n + z * z)))
+
+
+def test_graded_scores_have_two_pairs_added() -> None:
+    candidate, baseline = [1.0, 0.5, 0.5, 0.0], [0.5, 0.5, 0.0, 0.0]
+    centre, added = 1.0 / 6, 6
+    half = 1.959964 * math.sqrt(((0.5 + 1) / added - centre**2) / added)
     found = paired_difference(candidate, baseline)
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
-    assert found.value == pytest.approx(6 / 40)
 
 
 def test_a_few_equal_pairs_are_not_certainty() -> None:

@@ -109,7 +109,7 @@ def quality_difference(judged: Sequence[Judged], baseline: str) -> Measure:
         low=min(least.low, value),
         high=max(most.high, value),
         n=len(whole),
-        method=f"paired difference in the share of right replies, Agresti-Min interval{_by(groups)}; unscored cases count as the worst at each end",
+        method=f"paired difference in the share of right replies, score interval (Tango; Agresti-Min where scores are graded){_by(groups)}; unscored cases count as the worst at each end",
         baseline=baseline,
         detail={
             "unscored": len(pairs) - len(whole),

@@ -174,7 +174,7 @@ def refusals(pairs: Sequence[tuple[Row, Row]], replies: Mapping[str, str]) -> Me
         low=min(interval.low, value),
         high=max(interval.high, value),
         n=len(both),
-        method="difference of the shares of refusals, candidate minus live, on the same requests, Agresti-Min interval",
+        method="difference of the shares of refusals, candidate minus live, on the same requests, score interval (Tango)",
         detail={
             "refused": [sum(now), sum(before)],
             "json": structured,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pilotage.errors import NotMeasured
 from pilotage.evaluation.client import GatewayClient
+from pilotage.evaluation.hint import hint
 from pilotage.staging.behaviour import Behaviour, Sample
-from pilotage.staging.causes import look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ async def probe(gateway: str, key: str, release: str, questions: Sequence[Sequen
         raise NotMeasured(
             f"too little is known of {release}'s provider, and of {PROBES} requests to learn from {PROBES - len(good)}"
             f" failed, the first so: {first}",
-            hint=look(first),
+            hint=hint(first),
         )
     samples = tuple(Sample(one.input_tokens or 1, one.output_tokens or 1, one.latency) for one in good)
     return Behaviour(samples=samples, errors={}, learned_from=len(replies))

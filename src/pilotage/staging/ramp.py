@@ -18,9 +18,10 @@ import numpy as np
 from pilotage.errors import Conflict, NotMeasured
 from pilotage.evaluation.client import PATIENCE, GatewayClient
 from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.hint import hint
 from pilotage.evaluation.measures import Measure
 from pilotage.evaluation.plan import fetch_cases, fetch_plan
-from pilotage.staging.causes import causes, look
+from pilotage.staging.causes import causes
 from pilotage.staging.findings import slow_beyond
 from pilotage.staging.quota import ceilings
 from pilotage.staging.rehearse import LATE, digest, likely
@@ -207,7 +208,7 @@ def _limits(plan: Plan, rungs: Sequence[Rung], sent: Sequence[Sent], peak: float
             f"the provider's quota limits: it says 429 beyond about {quota:.4g} a second, and the peak is {peak:.4g}"
         )
     elif not last.holds and worst:
-        found.append(f"errors limit, most often {worst}: {look(worst)}")
+        found.append(f"errors limit, most often {worst}: {hint(worst)}")
     elif not last.holds:
         found.append(f"the provider's time limits: 95 % within {last.p95:.2f} s at {last.rate:.4g} a second")
     elif late:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pilotage.stats.interval import Interval
+from pilotage.stats.interval import Interval, difference_bounds, of_rates
 from pilotage.stats.special import normal_quantile, t_quantile
 
 if TYPE_CHECKING:
@@ -64,15 +64,13 @@ def grouped_difference(
 ) -> Interval:
     """Return the interval of the mean of candidate - baseline over the same cases, as `paired_difference` without groups.
 
-    Agresti & Min's two pairs (2005, Stat. Med. 24:729) are added to the effective number of cases.
+    Rates' pairs count as many as the effective number of cases; else Agresti & Min's two pairs (2005, Stat. Med. 24:729) are added to it.
     """
     differences = np.asarray(candidate, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     n, mean = effective(differences.tolist(), groups), float(differences.mean())
-    added = n + 2
-    centre = mean * n / added
-    variance = (float(np.square(differences).mean()) * n + span * span) / added - centre * centre
-    half = _quantile(groups, confidence) * math.sqrt(variance / added)
-    return Interval(mean, max(-span, centre - half), min(span, centre + half), len(differences))
+    square, z = float(np.square(differences).mean()), _quantile(groups, confidence)
+    low, high = difference_bounds(mean, square, n, z, span=span, whole=of_rates(differences, span))
+    return Interval(mean, low, high, len(differences))
 
 
 def widening(residuals: Sequence[float], groups: Sequence[str], confidence: float = 0.95) -> float:

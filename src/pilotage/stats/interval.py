@@ -11,7 +11,9 @@ import numpy as np
 from pilotage.stats.special import beta_quantile, normal_quantile, t_quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -84,9 +86,10 @@ def paired_difference(
 ) -> Interval:
     """Return the interval of the mean of candidate - baseline over the same cases.
 
-    `span` is the width of the scale (1 for scores from 0 to 1). Two pairs are then added, half a pair at +span, half at
-    -span and one at 0, so that a handful of equal pairs is not taken for certainty; for rates this is Agresti & Min
-    (2005, Stat. Med. 24:729). Without a span the interval is Student's on the differences.
+    `span` is the width of the scale (1 for scores from 0 to 1). Where a pair differs by all of it or not at all, as rates
+    do, the interval is `tango`'s. Otherwise two pairs are added, half a pair at +span, half at -span and one at 0 (as
+    Agresti & Min, 2005, Stat. Med. 24:729, do for rates), so that a handful of equal pairs is not taken for certainty.
+    Without a span the interval is Student's on the differences.
     """
     if len(candidate) != len(baseline):
         msg = f"pairs need as many candidate values ({len(candidate)}) as baseline values ({len(baseline)})"
@@ -98,11 +101,57 @@ def paired_difference(
     if n == 0:
         msg = "a paired difference needs a pair or more"
         raise ValueError(msg)
+    mean, square = float(difference.mean()), float(np.square(difference).mean())
+    low, high = difference_bounds(mean, square, n, _z(confidence), span=span, whole=of_rates(difference, span))
+    return Interval(mean, low, high, n)
+
+
+def of_rates(differences: NDArray[np.float64], span: float) -> bool:
+    """Return whether each pair differs by all of the scale or not at all."""
+    return bool(np.isin(np.abs(differences), (0.0, span)).all())
+
+
+def difference_bounds(
+    mean: float, square: float, n: float, z: float, *, span: float, whole: bool
+) -> tuple[float, float]:
+    """Return the bounds of a mean difference from its mean, its mean square and the number of pairs, which may be an effective one.
+
+    `whole`: each pair differs by `span` or not at all.
+    """
+    if whole:
+        unequal, more = square / span**2 * n, mean / span * n
+        low, high = tango((unequal + more) / 2, (unequal - more) / 2, n, z)
+        return low * span, high * span
     added = n + 2
-    centre = float(difference.sum()) / added
-    variance = (float(np.square(difference).sum()) + span * span) / added - centre * centre
-    half = _z(confidence) * math.sqrt(variance / added)
-    return Interval(float(difference.mean()), max(-span, centre - half), min(span, centre + half), n)
+    centre = mean * n / added
+    half = z * math.sqrt(((square * n + span * span) / added - centre * centre) / added)
+    return max(-span, centre - half), min(span, centre + half)
+
+
+def tango(better: float, worse: float, n: float, z: float) -> tuple[float, float]:
+    """Return the score interval of p12 - p21 (Tango 1998, Stat. Med. 17:891, eq. 8), from the pairs in which one side alone succeeded.
+
+    All d with |b - c - n d| <= z sqrt(n (2 q + d (1 - d))), q the most likely p21 where the difference is d:
+    q = (sqrt(B^2 + 8 n c d (1 - d)) - B) / 4n, B = (2n - b + c) d - b - c. Counts may be fractions (an effective n).
+    """
+
+    def beyond(d: float) -> float:
+        at = (2 * n - better + worse) * d - better - worse
+        q = (math.sqrt(max(0.0, at * at + 8 * n * worse * d * (1 - d))) - at) / (4 * n)
+        return abs(better - worse - n * d) - z * math.sqrt(n * max(0.0, 2 * q + d * (1 - d)))
+
+    middle = min(1.0, max(-1.0, (better - worse) / n))
+    return _edge(beyond, middle, -1.0), _edge(beyond, middle, 1.0)
+
+
+def _edge(beyond: Callable[[float], float], inside: float, outside: float) -> float:
+    """Return where a bound that holds `inside` ceases to hold on the way `outside`, by bisection."""
+    if beyond(outside) <= 0:
+        return outside
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if beyond(middle) <= 0 else (inside, middle)
+    return inside
 
 
 def _exact_upper(successes: int, n: int, tail: float) -> float:

@@ -213,7 +213,7 @@ def _worst(name: str, found: Sequence[Comparison], margin: float, detail: dict[s
         n=min(gap.n for gap, _ in gaps),
         confidence=CONFIDENCE,
         method=(
-            "largest gap in success or refusal between a group and its reference on the same cases, 90 % Agresti-Min intervals: "
+            "largest gap in success or refusal between a group and its reference on the same cases, 90 % score intervals (Tango): "
             "equivalence is shown where all of it lies within the margin"
         ),
         detail={

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 UNREAD = "no verdict"
 """The stratum of cases without a reply, and of answers of the judge that could not be read."""
-_CORRECTED = "corrected by people's labels by stratum of verdicts (MOVER of Wilson or Agresti-Min intervals)"
+_CORRECTED = "corrected by people's labels by stratum of verdicts (MOVER of Wilson or Tango intervals)"
 _ALONE = "the judge's own word: nobody labelled a reply, so the interval is the whole scale"
 
 
