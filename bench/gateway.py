@@ -3,7 +3,8 @@
     make bench                         processor time a request and a streamed event, memory, time to start
     make bench ARGS="--sweep"          also by body size, connections, stream length and use cases, and delay at a fixed rate
     make bench ARGS="--also old=DIR"   the same for the source tree of another version, in the same run
-    make bench ARGS="--upstream 9000 --peer litellm=4000"   and for a proxy that you have started before that upstream
+    make bench ARGS="--rivals DIR"     and for LiteLLM and Portkey, where they are installed there (bench/rivals.py)
+    make bench ARGS="--upstream 9000 --peer other=4000"   and for a proxy that you have started before that upstream
 
 Processor time is read from /proc/PID/task/*/schedstat of the proxy's own processes; load generator and upstream have
 the first core, the proxy the second. It is a ratio between programs on one machine in one run: read the ratio, not the
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import tempfile
 from collections.abc import Callable
@@ -26,10 +28,13 @@ from typing import Any
 from files import PLAIN, TEMPLATE
 from load import open_loop, percentile, run
 from proxies import Bench, Proxy, memory
+from rivals import rivals
 
 EVENTS = 50
 AROUND = 2
 """Events of a stream beside those: its last, and the mark of its end."""
+SLOW_RATE = 25
+"""Requests a second that every other gateway can answer too."""
 USERS = 64
 """Requests under way at one time, however many connections there are."""
 
@@ -40,7 +45,7 @@ def compare(proxies: list[Proxy], unary: int, streamed: int, rounds: int) -> dic
     for _ in range(rounds):
         for proxy in proxies:
             us, rate = proxy.cost(proxy.plan(), unary // rounds)
-            event, _ = proxy.cost(proxy.plan(stream=True), streamed // rounds)
+            event = proxy.cost(proxy.plan(stream=True), streamed // rounds)[0] if proxy.streams else math.nan
             found[proxy.name].append(
                 {
                     "unary_us": us,
@@ -57,7 +62,9 @@ def compare(proxies: list[Proxy], unary: int, streamed: int, rounds: int) -> dic
     print(f"{'':10}{'a request':>20}{'a streamed event':>20}{'requests/s':>12}{'MB':>6}{'ready, s':>10}")
     for name, result in results.items():
         times = [
-            f"{result[figure]:.{digits}f} us" + (f" ({result[figure] / base[figure]:.1f}x)" if base else "")
+            "none"
+            if math.isnan(result[figure])
+            else f"{result[figure]:.{digits}f} us" + (f" ({result[figure] / base[figure]:.1f}x)" if base else "")
             for figure, digits in (("unary_us", 0), ("event_us", 1))
         ]
         rest = f"{result['requests_a_second']:12.0f}{result['megabytes']:6.0f}{result['ready_s']:10.2f}"
@@ -96,12 +103,16 @@ def sweep(bench: Bench, plain: list[Proxy], pilotage: Proxy) -> None:
         models = ["bench", *[f"bench{number}" for number in range(others)]]
         us, _ = many.cost(many.plan(model=models), 8000)
         print(f"{others + 1:6} {us:8.0f} us {memory(many.pids):6.0f} MB {many.ready:6.2f} s", flush=True)
+
+
+def delays(bench: Bench, quick: list[Proxy], slow: list[Proxy]) -> None:
+    """Tell delays at rates that each of them can bear."""
     print("\ndelay in milliseconds at a fixed rate, from when a request was due")
     upstream = Proxy("upstream", [], bench.upstream)
-    for rate in (200, 1000):
-        for proxy in (upstream, *every):
-            delays = run(open_loop(proxy.address, proxy.plan(), rate, 10))
-            marks = "".join(f"  p{share * 100:g} {percentile(delays, share) * 1e3:6.2f}" for share in (0.5, 0.9, 0.99))
+    for rate, asked in ((SLOW_RATE, [upstream, *quick, *slow]), (200, [upstream, *quick]), (1000, [upstream, *quick])):
+        for proxy in asked:
+            late = run(open_loop(proxy.address, proxy.plan(), rate, 10))
+            marks = "".join(f"  p{share * 100:g} {percentile(late, share) * 1e3:6.2f}" for share in (0.5, 0.9, 0.99))
             print(f"{rate:6} a second  {proxy.name:10}{marks}", flush=True)
 
 
@@ -112,6 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--also", action="append", default=[], metavar="NAME=DIR", help="another version's source tree")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PORT", help="a proxy that listens there")
+    parser.add_argument("--rivals", type=Path, metavar="DIR", help="other gateways that are installed there")
     parser.add_argument("--upstream", type=int, default=0, metavar="PORT", help="where the canned upstream listens")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--json", action="store_true")
@@ -124,6 +136,7 @@ def main() -> None:
         plain = [proxy for proxy in (bench.nginx(), bench.envoy()) if proxy]
         named: list[tuple[str, Any]] = [(one.partition("=")[0], one.partition("=")[2]) for one in options.peer]
         peers = [bench.peer(name, int(port)) for name, port in named]
+        peers += rivals(bench, options.rivals) if options.rivals else []
         others = [bench.pilotage(name, source) for name, _, source in (one.partition("=") for one in options.also)]
         pilotage = bench.pilotage("Pilotage")
         variations = [
@@ -136,6 +149,8 @@ def main() -> None:
         results = compare(proxies, options.unary, options.streamed, options.rounds)
         if options.sweep:
             sweep(bench, plain, pilotage)
+        if options.sweep or options.rivals:
+            delays(bench, [*plain, pilotage], peers)
         if options.json:
             print(json.dumps(results))
 

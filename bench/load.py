@@ -23,13 +23,20 @@ class Plan:
     """What is sent: the request of a unit, as bytes."""
 
     def __init__(
-        self, key: str, model: str | list[str], *, stream: bool = False, size: int = 0, events: int = 0
+        self,
+        key: str,
+        model: str | list[str],
+        *,
+        stream: bool = False,
+        size: int = 0,
+        events: int = 0,
+        headers: bytes = b"",
     ) -> None:
         """`size` is the bytes of the question, `events` how many the answer's stream has (0: as many as the upstream's usual)."""
         content = QUESTION + " " + "x" * max(0, size - len(QUESTION)) if size else QUESTION
         self._models = [model] if isinstance(model, str) else model
         self._stream = stream
-        self._key = key
+        self._key, self._headers = key, headers
         messages = [{"role": "user", "content": content}]
         told: dict[str, Any] = {"messages": messages, "stream": stream, **({"max_tokens": events} if events else {})}
         self._bodies = [json.dumps({"model": model, **told}).encode() for model in self._models]
@@ -39,8 +46,8 @@ class Plan:
         return (
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\naccept: */*\r\naccept-encoding: gzip\r\n"
             b"content-type: application/json\r\nuser-agent: bench\r\n"
-            b"authorization: Bearer %b\r\nx-pilotage-unit: u%d\r\ncontent-length: %d\r\n\r\n%b"
-        ) % (self._key.encode(), number % USERS, len(body), body)
+            b"authorization: Bearer %b\r\n%bx-pilotage-unit: u%d\r\ncontent-length: %d\r\n\r\n%b"
+        ) % (self._key.encode(), self._headers, number % USERS, len(body), body)
 
     @property
     def stream(self) -> bool:
@@ -83,8 +90,14 @@ class Client(asyncio.Protocol):
             if not self.buffer.startswith(b"HTTP/1.1 200"):
                 self.fail(self.buffer)
             head = self.buffer[:end].lower()
-            at = head.find(b"content-length:") + 15
-            self.need = end + 4 + int(head[at : at + 12].split(b"\r\n", 1)[0])
+            at = head.find(b"content-length:")
+            if at < 0:
+                # In chunks.
+                if not self.buffer.endswith(TAIL):
+                    return
+                self.need = len(self.buffer)
+            else:
+                self.need = end + 4 + int(head[at + 15 : at + 27].split(b"\r\n", 1)[0])
         if len(self.buffer) >= self.need:
             self.buffer, self.need = b"", -1
             self.answered(self)

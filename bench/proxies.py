@@ -21,23 +21,39 @@ from load import Plan, closed_loop, run
 
 HERE = Path(__file__).parent
 LOAD_CORE, PROXY_CORE = 0, 1
+PATIENCE = 120.0
+"""Seconds until a proxy listens."""
 
 
 class Proxy:
     """Something that is measured: its processes, where it listens, and what it is asked for."""
 
-    def __init__(self, name: str, pids: list[int], port: int, key: str = "none", model: str = "canned") -> None:
+    def __init__(
+        self,
+        name: str,
+        pids: list[int],
+        port: int,
+        key: str = "none",
+        model: str = "canned",
+        *,
+        effort: float = 1.0,
+        headers: bytes = b"",
+        streams: bool = True,
+    ) -> None:
+        """`effort` is the part of the requests that it gets, `headers` what it is told beside with each."""
         self.name, self.pids, self.key, self.model = name, pids, key, model
+        self.effort, self.headers, self.streams = effort, headers, streams
         self.address = ("127.0.0.1", port)
         self.ready = 0.0
         """Seconds from when its process was there."""
         pin(pids, PROXY_CORE)
 
     def plan(self, **more: Any) -> Plan:
-        return Plan(self.key, more.pop("model", self.model), **more)
+        return Plan(self.key, more.pop("model", self.model), headers=self.headers, **more)
 
     def cost(self, plan: Plan, requests: int, connections: int = 16, at_once: int = 64) -> tuple[float, float]:
         """Return (microseconds of processor time, answers a second)."""
+        requests = max(40, int(requests * self.effort))
         run(closed_loop(self.address, plan, min(200, requests), min(connections, 16), at_once))
         before = cpu(self.pids)
         seconds = run(closed_loop(self.address, plan, requests, connections, at_once))
@@ -53,8 +69,9 @@ class Bench:
         process.stdout.readline()
         pin([process.pid, os.getpid()], LOAD_CORE)
 
-    def start(self, command: list[str], *, pipe: bool = False, source: str = "") -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": source} if source else None
+    def start(
+        self, command: list[str], *, pipe: bool = False, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         out = subprocess.PIPE if pipe else subprocess.DEVNULL
         process = subprocess.Popen(command, stdout=out, stderr=None if pipe else out, text=True, env=environment)
 
@@ -91,16 +108,7 @@ class Bench:
     def _plain(self, name: str, command: list[str], config: Path, text: str) -> Proxy:
         port = free_port()
         config.write_text(text.format(folder=self.folder, port=port, upstream=self.upstream))
-        process = self.start(command)
-        seen = time.perf_counter()
-        while time.perf_counter() - seen < 20:
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.01)
-        found = Proxy(name, [process.pid], port)
-        found.ready = time.perf_counter() - seen
-        return found
+        return waited_for(name, self.start(command), port)
 
     def pilotage(
         self,
@@ -132,7 +140,7 @@ class Bench:
         subprocess.run(prepare, check=True, env=environment)
         door = free_port()
         server = [*pilotage, "serve", "--workspace", workspace, "--workers", "1", "--port", str(door)]
-        process = self.start([*server, "--control-port", "0"], source=source)
+        process = self.start([*server, "--control-port", "0"], environment=environment)
         while not (workers := children(process.pid, "pilotage.app.worker")):
             if process.poll() is not None:
                 sys.exit(f"the server of {name} ended with code {process.returncode} before it served")
@@ -148,6 +156,21 @@ class Bench:
         found.ready = time.perf_counter() - seen
         pin([process.pid, *children(process.pid, "pilotage.app.control")], LOAD_CORE)
         return found
+
+
+def waited_for(name: str, process: subprocess.Popen[str], port: int, **more: Any) -> Proxy:
+    """Return the proxy that a process becomes as soon as it listens."""
+    seen = time.perf_counter()
+    while time.perf_counter() - seen < PATIENCE:
+        if process.poll() is not None:
+            sys.exit(f"{name} ended with code {process.returncode} before it listened")
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.01)
+    found = Proxy(name, listening(port), port, **more)
+    found.ready = time.perf_counter() - seen
+    return found
 
 
 def free_port() -> int:
