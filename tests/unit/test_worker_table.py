@@ -13,8 +13,8 @@ import pytest
 from pilotage.access import Key, Role
 from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
+from pilotage.app.table import Table
 from pilotage.app.upstreams import WorkerUpstreams
-from pilotage.app.worker import Table
 from pilotage.clock import FrozenClock
 from pilotage.errors import RequestError, UpstreamError, WorkspaceUnusable
 from pilotage.gateway.door import Door

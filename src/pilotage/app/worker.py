@@ -20,7 +20,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import uvloop
 
 from pilotage import settings
@@ -30,10 +29,11 @@ from pilotage.app.early import Early
 from pilotage.app.log import start_log
 from pilotage.app.shares import Shares
 from pilotage.app.sight import Sight
+from pilotage.app.table import Table
 from pilotage.app.telemetry import telemetry
 from pilotage.app.upstreams import WorkerUpstreams
 from pilotage.clock import Clock, clock_from
-from pilotage.errors import PilotageError, Refused, WorkspaceUnusable
+from pilotage.errors import Refused, WorkspaceUnusable
 from pilotage.gateway.asgi import Gateway
 from pilotage.gateway.door import Door
 from pilotage.gateway.exporter import Exporter
@@ -41,9 +41,7 @@ from pilotage.gateway.limits import Limits
 from pilotage.gateway.listener import Listener, Opened
 from pilotage.gateway.metrics import LAYOUT, Figures
 from pilotage.gateway.recorder import Recorder
-from pilotage.serving.routing import RoutingTable
 from pilotage.serving.shadow import Shadow
-from pilotage.spec.route import Route
 from pilotage.store.figures import FigureFile
 from pilotage.store.heartbeats import Heartbeats
 from pilotage.store.holders import Holder
@@ -59,8 +57,6 @@ from pilotage.upstream.pool import Egress, Pool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pilotage.access import Key
-    from pilotage.store.base import Serving, Store
 
 POLL_SECONDS = 0.2
 SYNC_EVERY = 5
@@ -74,68 +70,6 @@ _COLLECT = (10_000, 20, 20)
 """How much is made before cycles are looked for: nothing that a request makes is one."""
 
 log = logging.getLogger(__name__)
-
-
-class Table:
-    """Keeps the door's routing table at what the store says, and at which rollouts are watched."""
-
-    def __init__(self, store: Store, door: Door, upstreams: WorkerUpstreams, sight: Sight, shares: Shares) -> None:
-        self._store = store
-        self._door = door
-        self._upstreams = upstreams
-        self._sight = sight
-        self._shares = shares
-        self._change = -1
-        self._routes: dict[str, Route] = {}
-        self._keys: list[Key] = []
-        self._reachable = True
-
-    async def refresh(self) -> None:
-        """Swap the table if the store, or what is watched, has changed."""
-        await self._follow()
-        table = self._door.table
-        if table is not None and table.blind != (blind := await self._blind()):
-            self._door.table = RoutingTable(self._routes, self._keys, blind)
-
-    async def _follow(self) -> None:
-        """Take over what changed in the store; with the store out of reach, say so once and keep the last table."""
-        try:
-            change = await asyncio.to_thread(self._store.change)
-            if change != self._change:
-                rows, keys = await asyncio.to_thread(self._read)
-                await self._swap(rows, keys)
-                self._change = change
-        except (PilotageError, OSError) as fault:
-            if self._reachable:
-                log.error("the store is out of reach, the last table stays: %s", fault)  # noqa: TRY400
-            self._reachable = False
-            return
-        if not self._reachable:
-            log.info("the store is back")
-        self._reachable = True
-
-    def _read(self) -> tuple[list[Serving], list[Key]]:
-        with self._store.read() as tx:
-            return tx.serving.changed(0), tx.keys.all()
-
-    async def _swap(self, rows: list[Serving], keys: list[Key]) -> None:
-        routes = {}
-        for row in rows:
-            try:
-                routes[row.use_case] = msgspec.json.decode(row.body, type=Route)
-            except msgspec.MsgspecError as fault:
-                log.error("%s: what serves cannot be read, the last route stays: %s", row.use_case, fault)  # noqa: TRY400
-                if row.use_case in self._routes:
-                    routes[row.use_case] = self._routes[row.use_case]
-        releases = {reference: release for route in routes.values() for reference, release in route.releases.items()}
-        await asyncio.to_thread(self._upstreams.index, list(releases.values()))
-        await self._shares.follow(routes, keys)
-        self._routes, self._keys = routes, keys
-        self._door.table = RoutingTable(routes, keys, await self._blind())
-        self._upstreams.retain(releases)
-
-    async def _blind(self) -> frozenset[str]:
-        return await asyncio.to_thread(self._sight.blind, list(self._routes.values()))
 
 
 async def serve(
