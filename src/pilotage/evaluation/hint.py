@@ -19,6 +19,7 @@ _HINTS = (
         "connect",
         "nothing answers at the provider's `base_url` from here: is it right, is a proxy (HTTPS_PROXY) needed?",
     ),
+    ("prompt", "the variant's prompt does not render for these requests: `pilotage check` tries the plainest"),
     ("timeout", "the provider did not answer within the variant's timeouts: see `first_byte_timeout`"),
     ("open", "the breaker opened because the release failed before: the first error above is the one to look at"),
     ("protocol", "what came back is no chat completion: does `base_url` speak OpenAI's protocol?"),

@@ -9,7 +9,7 @@ import jinja2
 from jinja2 import nodes
 
 from pilotage.errors import UpstreamError
-from pilotage.spec.prompt import environment
+from pilotage.spec.prompt import RENDERING, environment
 
 if TYPE_CHECKING:
     from pilotage.serving.request import Request
@@ -42,6 +42,6 @@ def render(release: Release, request: Request) -> str:
         if isinstance(compiled, str):
             return compiled
         return compiled.render(use_case=release.use_case, question=request.question, messages=request.messages)
-    except (jinja2.TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as fault:
+    except RENDERING as fault:
         # The fault's text may repeat what the caller wrote; its kind does not.
         raise UpstreamError("prompt", f"the prompt of this release does not render ({type(fault).__name__})") from None

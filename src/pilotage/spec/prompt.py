@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 VARIABLES = ("use_case", "question", "messages")
+_SEEN = "use_case and question are texts, messages a list of what has role and content"
+RENDERING = (jinja2.TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""What rendering may raise."""
 _LONGEST = 1 << 20
 _LONGEST_RANGE = 1_000
 _MOST_STEPS = 100_000
@@ -124,7 +128,21 @@ def faults(text: str) -> list[tuple[int, str]]:
         if node.ctx == "load" and node.name in unknown - seen:
             seen.add(node.name)
             found.append((node.lineno, f"'{node.name}' is not known in a prompt; it sees {', '.join(VARIABLES)}"))
-    return sorted(found)
+    return sorted(found) or _tried(text)
+
+
+def _tried(text: str) -> list[tuple[int, str]]:
+    """Return what goes wrong when it is rendered for the plainest of requests."""
+    asked = {"role": "user", "content": "When does it arrive?"}
+    try:
+        environment().from_string(text).render(use_case="helpdesk", question=asked["content"], messages=[asked])
+    except (*RENDERING, MemoryError) as fault:
+        frames = traceback.extract_tb(fault.__traceback__)
+        line = next((frame.lineno for frame in reversed(frames) if frame.filename == "<template>"), None)
+        says = _plain(str(fault)) if isinstance(fault, jinja2.TemplateError) else type(fault).__name__
+        right = f"; {_SEEN}" if isinstance(fault, jinja2.UndefinedError) else ""
+        return [(line or 1, f"does not render for a plain question: {says}{right}")]
+    return []
 
 
 def _unknown_words(tree: nodes.Template, room: jinja2.Environment) -> list[tuple[int, str]]:
