@@ -21,7 +21,8 @@ _HINTS = (
     ),
     ("prompt", "the variant's prompt does not render for these requests: `pilotage check` tries the plainest"),
     ("timeout", "the provider did not answer within the variant's timeouts: see `first_byte_timeout`"),
-    ("open", "the breaker opened because the release failed before: the first error above is the one to look at"),
+    ("(open)", "the breaker opened because the release failed before: the first error above is the one to look at"),
+    ("again and again", "the breaker opened because the release failed before: the gateway's log says of what"),
     ("protocol", "what came back is no chat completion: does `base_url` speak OpenAI's protocol?"),
     ("internal", "the release could not be served: the gateway's log says where"),
 )
@@ -29,6 +30,16 @@ _HINTS = (
 
 def hint(error: str) -> str:
     """Return where to look for an error's cause."""
+    return _known(error) or "the gateway's log says more, by the request's time"
+
+
+def unrecorded(reason: str) -> str:
+    """Return where to look for why something could not be measured, and that nothing came of it."""
+    where = _known(reason)
+    return f"{where}; nothing was recorded" if where else "nothing was recorded"
+
+
+def _known(error: str) -> str:
     # The gateway tells a provider's status as "HTTP 401" to callers, and as "status:401" where a fallback answered.
     said = error.replace("HTTP ", "status:")
-    return next((where for part, where in _HINTS if part in said), "the gateway's log says more, by the request's time")
+    return next((where for part, where in _HINTS if part in said), "")

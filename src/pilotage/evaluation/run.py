@@ -12,7 +12,7 @@ from pilotage.evaluation.client import GatewayClient
 from pilotage.evaluation.collection import must_be_whole
 from pilotage.evaluation.dataset import answer_key
 from pilotage.evaluation.evidence import outcome, record
-from pilotage.evaluation.hint import hint
+from pilotage.evaluation.hint import unrecorded
 from pilotage.evaluation.kept import keep_scores
 from pilotage.evaluation.measures import (
     Judged,
@@ -33,7 +33,6 @@ from pilotage.evaluation.value import worths
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilotage.evaluation.client import Reply
     from pilotage.evaluation.own_scorer import OwnFunction, OwnScorer
     from pilotage.records import Score
     from pilotage.spec.case import Case
@@ -203,18 +202,13 @@ def _measure(
     if "quality" in missing:
         raise NotMeasured(
             f"{plan.candidate} could not be measured: {missing['quality']}",
-            hint=f"{where}; nothing was recorded" if (where := _where(replies)) else "nothing was recorded",
+            hint=unrecorded(missing["quality"]),
         )
     if price is not None:
         earlier = [before.replies.get(answer_key(one.case)) for one in judged] if before is not None else []
         more, why_not = worths(plan, judged, price, earlier)
         measures, missing = [*measures, *more], missing | why_not
     return measures, missing
-
-
-def _where(replies: Sequence[Reply]) -> str:
-    """Return where to look for the cause of the first fault; empty where every request was answered."""
-    return next((hint(reply.error) for reply in replies if reply.error), "")
 
 
 def _summary(plan: Plan, baseline: str, measures: Sequence[Measure], missing: dict[str, str]) -> str:

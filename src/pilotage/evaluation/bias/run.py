@@ -18,6 +18,7 @@ from pilotage.evaluation.bias.template import Template, built_in, read_template
 from pilotage.evaluation.bias.tone import tone
 from pilotage.evaluation.client import Reply
 from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.hint import unrecorded
 from pilotage.evaluation.measures import SAFETY, Measure
 from pilotage.evaluation.own_scorer import own_scorer
 from pilotage.evaluation.plan import Command, Plan, fetch_cases, fetch_files, fetch_plan
@@ -185,7 +186,9 @@ async def _seen(case: Case, said: Said, release: str, scorers: Sequence[Scorer],
 def _measures(found: Sequence[Comparison], margin: float, unanswered: Counter[str], asked: int) -> list[Measure]:
     if not any(one.gaps for one in found):
         reason = unanswered.most_common(1)[0][0] if unanswered else "nothing says what a right answer is"
-        raise NotMeasured(f"no pair of answers could be compared, most often because: {reason}")
+        raise NotMeasured(
+            f"no pair of answers could be compared, most often because: {reason}", hint=unrecorded(reason)
+        )
     detail = {
         "margin": margin,
         "unanswered": unanswered.total(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilotage.errors import NotMeasured
+from pilotage.evaluation.hint import unrecorded
 from pilotage.evaluation.measures import CONFIDENCE, Measure
 from pilotage.stats.clustered import clustered_lower, clustered_upper, prompts_needed
 
@@ -28,7 +29,10 @@ def leaks(
     doubtful = {who for who in visit.unanswered if who not in leaked}
     if len(doubtful) == people:
         reason = visit.reasons.most_common(1)[0][0]
-        raise NotMeasured(f"nobody of {people} was answered whenever they wrote, most often because: {reason}")
+        raise NotMeasured(
+            f"nobody of {people} was answered whenever they wrote, most often because: {reason}",
+            hint=unrecorded(reason),
+        )
     where = "replies to others" + (", the workspace's files" if looked.files else "") + (", the logs" if logged else "")
     shares = [float(who in leaked) for who in range(people)] + [float(bool(why)) for why in failed.values()]
     worst = [float(who in leaked or who in doubtful) for who in range(people)]

@@ -13,6 +13,7 @@ from pilotage.errors import Conflict, NotMeasured, WrongCall
 from pilotage.evaluation.asking import Ask, Asker, Panel
 from pilotage.evaluation.dataset import asked
 from pilotage.evaluation.evidence import outcome, record
+from pilotage.evaluation.hint import unrecorded
 from pilotage.evaluation.own_cases import Own, own_cases, why_wrong
 from pilotage.evaluation.plan import Command, Plan, fetch_files, fetch_plan
 from pilotage.evaluation.purse import money_of
@@ -79,7 +80,9 @@ async def probe(
         except NotMeasured as fault:
             missing[name] = fault.message
     if "security" in missing:
-        raise NotMeasured(f"{plan.candidate} could not be probed: {missing['security']}", hint="nothing was recorded")
+        raise NotMeasured(
+            f"{plan.candidate} could not be probed: {missing['security']}", hint=unrecorded(missing["security"])
+        )
     now = await fetch_plan(command, use_case, variant, against)
     if (now.candidate, now.charter, now.cases, now.probes) != (plan.candidate, plan.charter, plan.cases, plan.probes):
         raise Conflict(
