@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pilotage.upstream.tally import Tally
 
 OPENAI = "https://api.openai.com/v1"
+
+log = logging.getLogger(__name__)
 
 
 def connect(
@@ -37,6 +41,8 @@ def connect(
         variable = variable or "OPENAI_API_KEY"
         address = msgspec.structs.replace(address, base_url=(environment("OPENAI_BASE_URL") or OPENAI).rstrip("/"))
     key = environment(variable).strip() if variable else ""
+    if variable and not key:
+        log.warning("%s is not set here: %s is asked without a key", variable, urlsplit(address.base_url).netloc)
     if address.auth == BEARER and not address.headers:
         upstream = transport(address, key)
     else:
