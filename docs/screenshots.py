@@ -30,7 +30,7 @@ PAGES = {
     "live": f"{CASE}/live",
     "report": f"{CASE}/reports",
 }
-HEIGHTS = {"rollout": 1_900, "live": 700}
+HEIGHTS = {"rollout": 1_900, "live": 1_150}
 WIDTH, HEIGHT = 1280, 950
 PATIENCE = 600
 
