@@ -33,7 +33,7 @@ from pilotage.access import Actor, Role
 from pilotage.clock import DAY, SystemClock
 from pilotage.governance.commands import Context, run
 from pilotage.records import Feedback, Finished, GuardrailHit, SpoolEvent, Started
-from pilotage.store.base import PlainText
+from pilotage.store.base.recorded import PlainText
 from pilotage.store.events import Sealer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotage.store.base import Store
+from pilotage.store.base.transaction import Store
 from pilotage.store.sqlite import SqliteStore
 
 type_of_opener = Callable[[Path], Store]

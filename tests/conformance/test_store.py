@@ -1,4 +1,4 @@
-"""What every backend of `store.base.Store` must do."""
+"""What every backend of the Protocols in `store.base` must do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from pilotage.errors import Conflict, NotFound
 from pilotage.records import Approval, Evidence, LedgerEntry
 from pilotage.spec.release import Release, UpstreamAddress
 from pilotage.status import Allocated, Ended, Phase, Reading, RolloutStatus, Stage, UseCaseStatus
-from pilotage.store.base import Erasure, Policy, Registered, Store
+from pilotage.store.base.erasable import Erasure
+from pilotage.store.base.registered import Policy, Registered
+from pilotage.store.base.transaction import Store
 
 Open = Callable[[], Store]
 NOBODY = "0" * 64

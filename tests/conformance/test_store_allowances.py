@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pilotage.store.base import Handed, Store
+from pilotage.store.base.handed_out import Handed
+from pilotage.store.base.transaction import Store
 
 Open = Callable[[], Store]
 CAP = 5_000

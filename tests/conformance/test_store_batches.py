@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from pilotage.errors import Conflict
-from pilotage.store.base import Lease, Store
+from pilotage.store.base.handed_out import Lease
+from pilotage.store.base.transaction import Store
 
 Open = Callable[[], Store]
 PROCESSES = 4

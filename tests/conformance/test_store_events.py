@@ -15,7 +15,8 @@ import pytest
 
 from pilotage.errors import Conflict, WorkspaceUnusable
 from pilotage.records import Feedback, Finished, GuardrailHit, SpoolEvent, Started, Text
-from pilotage.store.base import Events, Store
+from pilotage.store.base.recorded import Events
+from pilotage.store.base.transaction import Store
 from pilotage.store.events import EventsReader, Sealer, ingest
 from pilotage.store.spool import Reader, Writer
 from pilotage.store.tables import TABLES, columns

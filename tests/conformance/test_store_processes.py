@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from pilotage.store.base import Store
+from pilotage.store.base.transaction import Store
 
 # In each round every process reads the same version, and only when all have read does each try to write the next one
 # with a ledger entry: one wins.

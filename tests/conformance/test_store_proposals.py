@@ -9,7 +9,7 @@ import pytest
 
 from pilotage.errors import Conflict
 from pilotage.records import Proposal
-from pilotage.store.base import Store
+from pilotage.store.base.transaction import Store
 
 
 def proposal(name: str, at: int = 1, *, unit: str = "u1", use_case: str = "support") -> Proposal:

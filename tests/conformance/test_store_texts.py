@@ -12,7 +12,8 @@ import pytest
 from pilotage.clock import DAY, FrozenClock
 from pilotage.errors import NotFound
 from pilotage.records import SpoolEvent, Text
-from pilotage.store.base import PlainText, Store
+from pilotage.store.base.recorded import PlainText
+from pilotage.store.base.transaction import Store
 from pilotage.store.texts import Texts, TextWriter, read_text
 
 MIDNIGHT = 20_000 * DAY  # 2024-10-04
@@ -149,7 +150,7 @@ def test_a_full_disk_costs_texts_and_they_are_counted(tmp_path: Path, store: Sto
 import resource, signal, sys
 from pathlib import Path
 from pilotage.clock import FrozenClock
-from pilotage.store.base import PlainText
+from pilotage.store.base.recorded import PlainText
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import TextWriter
 import msgspec

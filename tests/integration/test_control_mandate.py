@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotage.governance.mandate import NAME
-from pilotage.store.base import Lease
+from pilotage.store.base.handed_out import Lease
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.workspace import Workspace
 from tests.integration.control_rig import ask, children, serving

@@ -24,7 +24,7 @@ from pilotage.monitor.drifts import Drifts
 from pilotage.monitor.money import Money
 from pilotage.monitor.watches import Watches
 from pilotage.records import Feedback, Finished, SpoolEvent, Started
-from pilotage.store.base import PlainText
+from pilotage.store.base.recorded import PlainText
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.holdings import Holdings
 from pilotage.store.sqlite import SqliteStore

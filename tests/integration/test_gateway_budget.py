@@ -20,7 +20,7 @@ import pytest
 
 from pilotage.records import Finished, Started
 from pilotage.spec.route import Limits, Money, Pace
-from pilotage.store.base import Handed
+from pilotage.store.base.handed_out import Handed
 from tests.integration.gateway_rig import Provider, Reply, Rig, release, search, until
 
 NOON = 1_790_078_400_000_000  # 2026-09-22, 12:00 UTC

@@ -17,7 +17,7 @@ from pilotage.governance.commands import Context, run
 from pilotage.governance.data import hidden
 from pilotage.governance.retention import expire_texts
 from pilotage.records import Text
-from pilotage.store.base import PlainText
+from pilotage.store.base.recorded import PlainText
 from pilotage.store.spool import Writer
 from pilotage.store.sqlite import SqliteStore
 from pilotage.store.texts import Texts, TextWriter, read_text

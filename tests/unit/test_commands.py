@@ -42,7 +42,7 @@ from pilotage.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pilotage.store.base import Store, Transaction
+    from pilotage.store.base.transaction import Store, Transaction
 
 AUTHOR = Actor(id="key:author", roles=(Role.OPERATE, Role.APPROVE))
 OTHER = Actor(id="key:other", roles=(Role.OPERATE, Role.APPROVE))

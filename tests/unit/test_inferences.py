@@ -19,7 +19,8 @@ from pilotage.governance.commands import Context, run
 from pilotage.governance.retention import expire_texts
 from pilotage.records import Feedback, Finished, GuardrailHit, SpoolEvent, Started
 from pilotage.store import inferences
-from pilotage.store.base import PlainText, Wanted
+from pilotage.store.base.holdings import Wanted
+from pilotage.store.base.recorded import PlainText
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.holdings import Holdings
 from pilotage.store.inferences import InferencesReader

@@ -10,7 +10,7 @@ from pilotage.serving.outcome import Outcome
 from pilotage.serving.routing import Assignment
 from pilotage.spec.release import Release, UpstreamAddress
 from pilotage.spec.route import Route
-from pilotage.store.base import PlainText
+from pilotage.store.base.recorded import PlainText
 from pilotage.upstream.chat import Choice, Completion, Usage
 
 RELEASE = Release(

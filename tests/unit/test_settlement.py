@@ -12,7 +12,7 @@ import pytest
 from pilotage.clock import HOUR, SystemClock, new_id
 from pilotage.governance.settlement import settle
 from pilotage.records import Finished, SpoolEvent, Started
-from pilotage.store.base import Share
+from pilotage.store.base.handed_out import Share
 from pilotage.store.events import EventsReader, Sealer
 from pilotage.store.holders import Holder, Holders
 from pilotage.store.spool import Reader, Writer

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pilotage.governance.context import Context
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 LONGEST_SECONDS = 900.0
 LOOK_SECONDS = 2.0

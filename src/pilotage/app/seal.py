@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pilotage.records import SpoolEvent
-    from pilotage.store.base import Erasure
+    from pilotage.store.base.erasable import Erasure
     from pilotage.store.events import Sealer
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pilotage.gateway.limits import Limits
     from pilotage.serving.purse import Allowance, Purse
     from pilotage.spec.route import Route
-    from pilotage.store.base import Handed, Store
+    from pilotage.store.base.handed_out import Handed
+    from pilotage.store.base.transaction import Store
 
 RENEW_SECONDS = 0.2
 PAUSE_SECONDS = 0.02

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pilotage.app.sight import Sight
     from pilotage.app.upstreams import WorkerUpstreams
     from pilotage.gateway.door import Door
-    from pilotage.store.base import Serving, Store
+    from pilotage.store.base.registered import Serving
+    from pilotage.store.base.transaction import Store
 
 log = logging.getLogger(__name__)
 

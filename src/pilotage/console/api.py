@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pilotage.console.health import Health
     from pilotage.console.visitors import Visitors
     from pilotage.governance.commands import Context
-    from pilotage.store.base import Events
+    from pilotage.store.base.recorded import Events
 
 BODY_LIMIT = 16 << 20
 FOLDER_LIMIT = 140 << 20

@@ -9,7 +9,7 @@ from pilotage.errors import WrongCall
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pilotage.store.base import Events
+    from pilotage.store.base.recorded import Events
 
 TABLES = ("inferences", "started", "finished", "feedback", "texts")
 MOST = 10_000

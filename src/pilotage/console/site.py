@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pilotage.console.live import Going
     from pilotage.console.visitors import Visitors
     from pilotage.governance.commands import Context
-    from pilotage.store.base import Events
+    from pilotage.store.base.recorded import Events
 
 STATIC = Path(__file__).parent / "static"
 _POLICY = (

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pilotage.counting.course import Followed
     from pilotage.counting.observe import Observer
     from pilotage.records import SpoolEvent
-    from pilotage.store.base import Events, SpoolReader, Store, Transaction
+    from pilotage.store.base.recorded import Events, SpoolReader
+    from pilotage.store.base.transaction import Store, Transaction
 
 log = logging.getLogger(__name__)
 

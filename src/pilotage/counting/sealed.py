@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pilotage.counting.course import Followed
     from pilotage.counting.observe import Observer
     from pilotage.records import SpoolEvent
-    from pilotage.store.base import Events
+    from pilotage.store.base.recorded import Events
 
 UNITS = 200_000
 ROWS = 50_000

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pilotage.gateway.exporter import Exporter
     from pilotage.gateway.limits import Limits
     from pilotage.gateway.recorder import Recorder
-    from pilotage.store.base import SpoolWriter
+    from pilotage.store.base.recorded import SpoolWriter
     from pilotage.upstream.base import Upstreams
 
     Handler = Callable[[Incoming], Awaitable[None]]

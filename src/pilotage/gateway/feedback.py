@@ -15,7 +15,7 @@ from pilotage.serving.request import decode
 
 if TYPE_CHECKING:
     from pilotage.gateway.door import Door
-    from pilotage.store.base import SpoolWriter
+    from pilotage.store.base.recorded import SpoolWriter
 
 BODY_LIMIT = 64 << 10
 AHEAD = 5 * MINUTE

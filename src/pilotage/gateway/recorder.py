@@ -13,7 +13,7 @@ from pilotage.guardrails.personal_data import redact
 
 if TYPE_CHECKING:
     from pilotage.records import Finished, SpoolEvent, Started
-    from pilotage.store.base import PlainText, SpoolWriter, TextWriter
+    from pilotage.store.base.recorded import PlainText, SpoolWriter, TextWriter
 
 _WAITING_TEXTS = 1_000
 _WAITING_BYTES = 64 << 20

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pilotage.governance.context import Context
     from pilotage.records import Alarm
     from pilotage.spec.use_case import UseCase
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 TOGETHER = DAY
 """What moves within so long is taken to have one cause."""

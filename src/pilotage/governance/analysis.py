@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pilotage.governance.context import Context
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Reading, RolloutStatus, UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 _SEVERITY = (Verdict.FAIL, Verdict.MISSING, Verdict.INCONCLUSIVE)
 """What one metric says for the whole, the first that any says; otherwise the whole passes."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pilotage.clock import Clock
-    from pilotage.store.base import Store
+    from pilotage.store.base.transaction import Store
 
 SIGNER = "pilotage"
 """The name of a workspace's own key; its id and its public part tell it from others'."""

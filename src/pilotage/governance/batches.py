@@ -13,7 +13,7 @@ from pilotage.errors import Tampered
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 encode = msgspec.msgpack.Encoder().encode
 _batch = msgspec.msgpack.Decoder(Batch)

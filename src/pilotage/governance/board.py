@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 MOST = 60
 _ALARMS = 100_000

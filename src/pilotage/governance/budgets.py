@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pilotage.access import Key
     from pilotage.governance.context import Context
     from pilotage.spec.use_case import UseCase
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 NEAR = 80
 """The part of a cap, in percent, from which on it is said that it is near."""

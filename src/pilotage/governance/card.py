@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pilotage.records import LedgerEntry
     from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 NEWEST_CHANGES = 50
 

@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 LONGEST = 2_000
 """Characters of one text that are given out: a page of twenty stays a page."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pilotage.access import Actor, Role
     from pilotage.clock import Clock
     from pilotage.governance.anchors import Place
-    from pilotage.store.base import Holdings, Store, Transaction
+    from pilotage.store.base.holdings import Holdings
+    from pilotage.store.base.transaction import Store, Transaction
 
 
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]

@@ -14,14 +14,15 @@ from pilotage.governance import ledger, serving_row, standing, words
 from pilotage.governance.alarms import Handle, examples_of, named
 from pilotage.governance.context import Text, moment
 from pilotage.guardrails.personal_data import redact
-from pilotage.store.base import Erasure
+from pilotage.store.base.erasable import Erasure
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pilotage.access import Actor
     from pilotage.governance.context import Context
-    from pilotage.store.base import Holdings, Transaction
+    from pilotage.store.base.holdings import Holdings
+    from pilotage.store.base.transaction import Transaction
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.records import Approval, Evidence, LedgerEntry
     from pilotage.status import Decision
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 MADE_ON = "made_on"
 """Where an entry says what its decision was made on."""

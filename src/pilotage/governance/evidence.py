@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Registered, Transaction
+    from pilotage.store.base.registered import Registered
+    from pilotage.store.base.transaction import Transaction
 
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 

@@ -13,7 +13,7 @@ from pilotage.errors import NotFound, WrongCall
 from pilotage.governance import ledger, standing, words
 from pilotage.governance.context import Text, moment, require
 from pilotage.governance.data import held_in, hidden
-from pilotage.store.base import Wanted
+from pilotage.store.base.holdings import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.governance.standing import Standing
-    from pilotage.store.base import Found, Holdings, Transaction
+    from pilotage.store.base.holdings import Found, Holdings
+    from pilotage.store.base.transaction import Transaction
 
 MOST = 2_000
 """Inferences in one answer, and texts that one search decrypts."""

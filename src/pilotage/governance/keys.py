@@ -17,7 +17,7 @@ from pilotage.spec.price import MILLION
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 UseCaseName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 

@@ -17,7 +17,7 @@ from pilotage.records import LedgerEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 GENESIS = "0" * 64
 

@@ -10,7 +10,7 @@ from pilotage.errors import Conflict
 
 if TYPE_CHECKING:
     from pilotage.clock import Clock
-    from pilotage.store.base import Store, Transaction
+    from pilotage.store.base.transaction import Store, Transaction
 
 NAME = "controller"
 LASTS = 10 * SECOND

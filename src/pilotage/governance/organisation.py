@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pilotage.decision.rules import Rules
     from pilotage.spec.folder import Folder
     from pilotage.spec.release import Release
-    from pilotage.store.base import Registered, Transaction
+    from pilotage.store.base.registered import Registered
+    from pilotage.store.base.transaction import Transaction
 
 
 def organisation_of(tx: Transaction) -> Organisation | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Reading, RolloutStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 def outcomes(tx: Transaction, stands: Standing, release: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.governance.standing import Standing
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 READERS = (Role.OPERATE, Role.APPROVE)
 

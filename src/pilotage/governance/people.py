@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 SIGNED_IN = "oidc:"
 

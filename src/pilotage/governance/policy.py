@@ -13,12 +13,12 @@ from pilotage.governance import ledger, serving_row, standing
 from pilotage.governance.context import moment
 from pilotage.governance.organisation import rules_of
 from pilotage.spec.organisation_file import read
-from pilotage.store.base import Policy
+from pilotage.store.base.registered import Policy
 
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class PolicyApply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

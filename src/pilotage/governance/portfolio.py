@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pilotage.spec.metric import Goal
     from pilotage.spec.organisation import Organisation
     from pilotage.status import Reading
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

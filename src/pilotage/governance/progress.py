@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pilotage.decision.statistics import Statistics
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Decision, RolloutStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

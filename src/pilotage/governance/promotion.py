@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.records import LedgerEntry
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class Promote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

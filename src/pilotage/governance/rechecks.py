@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.governance.standing import Standing
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 Names = Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)]
 

@@ -19,7 +19,7 @@ from pilotage.governance.organisation import organisation_of, refuse_breaches, r
 from pilotage.spec import snapshot
 from pilotage.spec.folder import FILE, Folder
 from pilotage.spec.load import load
-from pilotage.store.base import Registered
+from pilotage.store.base.registered import Registered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 HELD_BY_A_ROLLOUT = ("gates", "rollout", "approvals")
 """Tables beside the charter that a running rollout is judged by, so they stay as they are until it has ended."""

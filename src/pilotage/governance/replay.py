@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pilotage.governance.context import Context
     from pilotage.records import LedgerEntry
     from pilotage.status import Decision, RolloutStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 Fact = TypeVar("Fact", Approval, Evidence)
 _HINT = "compare with a backup or an exported copy: `pilotage ledger verify` names every fault"

@@ -13,7 +13,8 @@ from pilotage.spec.use_case import Data
 
 if TYPE_CHECKING:
     from pilotage.governance.context import Context
-    from pilotage.store.base import Texts, Transaction
+    from pilotage.store.base.recorded import Texts
+    from pilotage.store.base.transaction import Transaction
 
 DEFAULT = Data().retain_for
 _NOTHING = -1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
     from pilotage.governance.standing import Standing
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 _YEAR_10000 = 253_402_300_800_000_000
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.spec.use_case import UseCase
     from pilotage.status import Reading, RolloutStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 _NEWEST = 2_000
 

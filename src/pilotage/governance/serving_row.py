@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pilotage.spec.release import Release
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Registered, Transaction
+    from pilotage.store.base.registered import Registered
+    from pilotage.store.base.transaction import Transaction
 
 _TOLD = ("feedback", "errors", "fallbacks", "slow")
 """Sources that feedback adds to. Of these, all but the first are seen by the gateway too; where the application calls the

@@ -10,7 +10,9 @@ from pilotage.spec.period import bounds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pilotage.store.base import Events, Share, Store
+    from pilotage.store.base.handed_out import Share
+    from pilotage.store.base.recorded import Events
+    from pilotage.store.base.transaction import Store
 
 _LATE = MINUTE
 """A request that was paid out of a period is in the events at most so long after it: then it counts for both."""

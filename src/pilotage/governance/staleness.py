@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pilotage.governance.standing import Standing
     from pilotage.status import Card
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 def card_stands(tx: Transaction, stands: Standing, now: int) -> dict[str, Any] | None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from pilotage.records import LedgerEntry
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Registered, Transaction
+    from pilotage.store.base.registered import Registered
+    from pilotage.store.base.transaction import Transaction
 
 
 class Standing(msgspec.Struct, frozen=True):

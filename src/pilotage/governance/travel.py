@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.records import Evidence
     from pilotage.spec.trust import EvidenceSource
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 SIGNER = "pilotage/evidence"
 _SECRET = "evidence"  # noqa: S105 (its name)

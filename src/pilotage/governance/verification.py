@@ -16,7 +16,7 @@ from pilotage.governance.ledger import chain_faults, fingerprint
 from pilotage.governance.standing import spec_of
 from pilotage.governance.told import Told
 from pilotage.spec.route import Route
-from pilotage.store.base import WORDS
+from pilotage.store.base.erasable import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pilotage.governance.anchors import Anchor
     from pilotage.governance.told import Words
     from pilotage.records import Approval, Evidence
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 _SHOWN = 10
 _ALL = (1 << 63) - 1

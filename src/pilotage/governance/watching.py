@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pilotage.governance.context import Context
     from pilotage.spec.use_case import UseCase
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 def watch_of(tx: Transaction, status: UseCaseStatus, spec: UseCase) -> dict[str, Any] | None:

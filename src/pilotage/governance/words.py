@@ -19,7 +19,7 @@ from pilotage.report.words import REFERENCE, replaced
 if TYPE_CHECKING:
     from pilotage.access import Actor
     from pilotage.governance.context import Context
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 FIELDS = ("reason", "note")
 """Where entries refer to words."""

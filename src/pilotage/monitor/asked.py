@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from pilotage.monitor.vectors import Vectors
     from pilotage.spec.use_case import UseCase
-    from pilotage.store.base import Events, Store
+    from pilotage.store.base.recorded import Events
+    from pilotage.store.base.transaction import Store
     from pilotage.store.texts import Texts
 
 LONGEST = HOUR

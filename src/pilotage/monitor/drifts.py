@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pilotage.monitor.vectors import Embed
     from pilotage.monitor.watches import Live, Watches
     from pilotage.spec.use_case import UseCase
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 LEARNS_AT_MOST = 4_000
 LEARNS_WITHIN = 7 * DAY

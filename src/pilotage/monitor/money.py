@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pilotage.governance.standing import Standing
     from pilotage.records import Evidence
     from pilotage.spec.period import Kind, Period
-    from pilotage.store.base import Events, Transaction
+    from pilotage.store.base.recorded import Events
+    from pilotage.store.base.transaction import Transaction
 
 BACK = 28
 """Whole days that a forecast is made from."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pilotage.governance.mandate import Mandate
     from pilotage.monitor.watches import Live, Watches
     from pilotage.status import UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 ACTOR = "monitor"
 DRILL_DAYS = 14

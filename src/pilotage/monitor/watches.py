@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pilotage.decision.statistics import Statistics
     from pilotage.spec.use_case import UseCase
     from pilotage.status import RolloutStatus, UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

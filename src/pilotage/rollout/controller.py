@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pilotage.rollout.running import Rolling
     from pilotage.rollout.tally import Tally
     from pilotage.status import Decision
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 KEEP_SECONDS = 2.0
 """After a kill, at most the batches of so many seconds are computed again."""

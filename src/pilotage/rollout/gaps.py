@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pilotage.clock import Clock
     from pilotage.decision.statistics import Statistics
     from pilotage.rollout.running import Rolling
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 KIND = "parity"
 

@@ -13,7 +13,7 @@ from pilotage.rollout.tally import frontier
 if TYPE_CHECKING:
     from pilotage.spec.use_case import UseCase
     from pilotage.status import RolloutStatus, UseCaseStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class Rolling(NamedTuple):

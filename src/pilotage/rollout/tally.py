@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pilotage.decision.batch import Batch
     from pilotage.spec.use_case import UseCase
     from pilotage.status import RolloutStatus
-    from pilotage.store.base import Transaction
+    from pilotage.store.base.transaction import Transaction
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

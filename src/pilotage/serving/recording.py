@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotage.clock import SECOND, Clock, ScaledClock
 from pilotage.records import Finished, GuardrailHit, Started
-from pilotage.store.base import PlainText
+from pilotage.store.base.recorded import PlainText
 
 if TYPE_CHECKING:
     from pilotage.serving.exposure import Exposure

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilotage.records import SpoolEvent
-    from pilotage.store.base import Erasure, SpoolReader, Store
+    from pilotage.store.base.erasable import Erasure
+    from pilotage.store.base.recorded import SpoolReader
+    from pilotage.store.base.transaction import Store
 
 # A table's files are merged when this many of like size have come together, so their number grows with the logarithm
 # of the rows.

@@ -11,7 +11,10 @@ from pilotage.store.inferences import InferencesReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pilotage.store.base import Erasure, Events, Found, Store, Wanted
+    from pilotage.store.base.erasable import Erasure
+    from pilotage.store.base.holdings import Found, Wanted
+    from pilotage.store.base.recorded import Events
+    from pilotage.store.base.transaction import Store
     from pilotage.store.texts import Texts
 
 _MINE = """

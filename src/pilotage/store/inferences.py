@@ -14,13 +14,14 @@ import msgspec
 
 from pilotage.clock import MINUTE
 from pilotage.records import GuardrailHit
-from pilotage.store.base import Found
+from pilotage.store.base.holdings import Found
 from pilotage.store.wanted import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pilotage.store.base import Events, Wanted
+    from pilotage.store.base.holdings import Wanted
+    from pilotage.store.base.recorded import Events
 
 FIRST = 15_000
 """Inferences in the first range that is searched, about."""

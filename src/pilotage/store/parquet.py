@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilotage.records import SpoolEvent
-    from pilotage.store.base import Erasure
+    from pilotage.store.base.erasable import Erasure
 
 # What DuckDB says of a value that does not fit its column. Nothing of the machine (disk, memory) is among them.
 _UNFIT = (duckdb.DataError, duckdb.InvalidInputException)

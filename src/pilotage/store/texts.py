@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilotage.clock import Clock
-    from pilotage.store.base import PlainText, Store, Transaction
+    from pilotage.store.base.recorded import PlainText
+    from pilotage.store.base.transaction import Store, Transaction
 
 _NONCE = 12
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")

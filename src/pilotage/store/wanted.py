@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilotage.store.base import Wanted
+    from pilotage.store.base.holdings import Wanted
 
 ANY = "*"
 _MINE = "use_case = $1 AND id >= $2 AND id < $3"

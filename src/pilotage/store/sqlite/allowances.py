@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilotage.store.base import Handed, Share
+from pilotage.store.base.handed_out import Handed, Share
 
 if TYPE_CHECKING:
     from pilotage.store.sqlite.session import Session

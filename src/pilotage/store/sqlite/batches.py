@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pilotage.errors import Conflict
-from pilotage.store.base import Lease
+from pilotage.store.base.handed_out import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import msgspec
 from pilotage.clock import DAY
 from pilotage.errors import Conflict
 from pilotage.records import Approval, Evidence, LedgerEntry
-from pilotage.store.base import WORDS, Erasure, Spoken
+from pilotage.store.base.erasable import WORDS, Erasure, Spoken
 from pilotage.store.sqlite.session import insist
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pilotage.access import Key
 from pilotage.errors import Conflict, NotFound
 from pilotage.spec.release import Release
 from pilotage.status import UseCaseStatus
-from pilotage.store.base import Policy, Registered, Serving
+from pilotage.store.base.registered import Policy, Registered, Serving
 
 if TYPE_CHECKING:
     from pilotage.store.sqlite.session import Session
