@@ -122,6 +122,24 @@ def test_a_share_that_nobody_needs_goes_back() -> None:
     assert (purse.free, purse.taken, purse.wanted(4_000)) == (20, 20, (0, 0))
 
 
+def test_what_was_refused_and_then_paid_does_not_make_it_dry() -> None:
+    bank, purse = Bank(150), Purse(usual=100)
+    wanted, least = purse.wanted(bank.cap)
+    # Refused while its money is on the way, and asked again when that is there.
+    assert not purse.hold(100)
+    purse.renewed(bank.take(wanted, least), bank.taken, bank.cap)
+    assert purse.hold(100)
+    wanted, least = purse.wanted(bank.cap)
+    purse.renewed(bank.take(wanted, least), bank.taken, bank.cap)
+    assert bank.taken < bank.cap
+    assert not purse.dry
+    purse.settle(100, 40)
+    while not purse.hold(100):
+        assert not purse.dry
+        wanted, least = purse.wanted(bank.cap)
+        purse.renewed(bank.take(wanted, least), bank.taken, bank.cap)
+
+
 def test_a_purse_is_dry_when_the_store_has_less_than_was_needed() -> None:
     purse = Purse()
     assert (purse.hold(50), purse.dry) == (False, False)

@@ -42,6 +42,9 @@ class Purse:
         if self.given - self.held - self.spent < amount:
             self._refused = max(self._refused, amount)
             return False
+        if amount >= self._refused:
+            # What was refused before would fit by now: asked for beside what this request holds, it would seem to be too much.
+            self._refused = 0
         self.held += amount
         self._moved += amount
         self._dearest = max(self._dearest, amount)
