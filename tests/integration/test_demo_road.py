@@ -45,14 +45,14 @@ def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line)
-            if "Canary" in line:
+            if "Staging" in line:
                 break
         started = children(process.pid)
         # The stand-in, the judge, and the server with its control process and two workers.
-        assert len(started) >= 6, said
+        assert len(started) >= 6, "".join(said)
         process.send_signal(signal.SIGINT)
         said.append(process.stdout.read())
-        assert process.wait(60) == 130, said
+        assert process.wait(60) == 130, "".join(said)
         assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
     finally:
         process.kill()

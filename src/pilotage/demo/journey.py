@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pilotage.demo.setting import Folder
 
 LOOK_SECONDS = 0.4
-BURST, BURST_SECONDS, GENTLER = 200, 5.0, 4
+BURST, BURST_SECONDS = 200, (5.0, 20.0) * 4
+"""How many requests the burst has, and the seconds it is sent in: the next where the one before was not sent on time."""
 CONCURRENCY = 8
 REPEATS = 1
 """Of each attack. The stand-in says the same to the same; a model that does not should be asked three times."""
@@ -107,9 +108,12 @@ class Journey:
             self._screen.say(one["summary"])
 
     async def rehearse(self, trace: Path | None) -> None:
-        """Replay a burst on the candidate; once more, gentler, where this machine could not send it on time."""
+        """Replay a burst on the candidate; again, by turns gentler and as before, where it could not be sent on time.
+
+        A machine that others have a share in stands still for moments, which no pace avoids: a later try may meet none.
+        """
         async with self._gateway() as (address, key):
-            for seconds in (BURST_SECONDS, BURST_SECONDS * GENTLER):
+            for turn, seconds in enumerate(BURST_SECONDS, 1):
                 try:
                     result = await rehearse(
                         self._commander.run, address, key, self._name,
@@ -117,9 +121,9 @@ class Journey:
                     )  # fmt: skip
                     break
                 except NotMeasured as fault:
-                    if seconds > BURST_SECONDS:
+                    if turn == len(BURST_SECONDS):
                         raise
-                    self._screen.say(f"not measured: {fault.message}; once more, gentler", "yellow")
+                    self._screen.say(f"not measured: {fault.message}; once more", "yellow")
         self._screen.doing("")
         await self.look()
         self._screen.say(result["summary"])
